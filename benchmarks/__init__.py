@@ -1,0 +1,1 @@
+"""One command a benchmark: `uv run python -m benchmarks.NAME [--json]`."""

@@ -1,0 +1,1 @@
+"""WHEN and with what resources: builds, executors, Prefect flows and the command line."""

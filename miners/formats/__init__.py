@@ -1,0 +1,1 @@
+"""Formats: how rows lie in files. Shared by sources; knows no source."""

@@ -1,0 +1,1 @@
+"""WHAT travels: Arrow schemas, recipes, manifests, drop reasons and errors. Imports nothing of ours."""

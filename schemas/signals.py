@@ -1,0 +1,88 @@
+"""The three signals: what a release holds. One envelope, then the columns of the signal."""
+
+import pyarrow as pa
+
+from schemas.inputs import MESSAGE, UTC_MILLIS
+
+MESSAGES = pa.list_(MESSAGE)
+
+_ENVELOPE = [
+    pa.field("uid", pa.string(), nullable=False),  # 32 hex digits, from the content: the same in every rebuild
+    pa.field("route", pa.string(), nullable=False),
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("community", pa.string(), nullable=False),
+    pa.field("group_id", pa.string(), nullable=False),  # thread, document or conversation: the unit of splitting
+    pa.field("cluster_id", pa.string(), nullable=False),  # of near-duplicate groups; a group alone is its own
+    pa.field("language", pa.string()),
+    pa.field("license", pa.string()),
+    pa.field("url", pa.string()),
+    pa.field("attribution", pa.string()),
+    pa.field("created_at", UTC_MILLIS),
+    pa.field("split", pa.string(), nullable=False),
+    pa.field("weight", pa.float32(), nullable=False),
+]
+
+PAIR = pa.schema(
+    [
+        *_ENVELOPE,
+        pa.field("prompt", MESSAGES, nullable=False),
+        pa.field("chosen", MESSAGES, nullable=False),
+        pa.field("rejected", MESSAGES, nullable=False),
+        pa.field("chosen_id", pa.string(), nullable=False),
+        pa.field("rejected_id", pa.string(), nullable=False),
+        pa.field("chosen_votes", pa.int64(), nullable=False),  # net votes
+        pa.field("rejected_votes", pa.int64(), nullable=False),
+        pa.field("chosen_score", pa.int64(), nullable=False),  # net votes + 1 if accepted (WorldPM A.2)
+        pa.field("rejected_score", pa.int64(), nullable=False),
+        pa.field("chosen_upvotes", pa.int64()),
+        pa.field("rejected_upvotes", pa.int64()),
+        pa.field("chosen_downvotes", pa.int64()),
+        pa.field("rejected_downvotes", pa.int64()),
+        pa.field("chosen_accepted", pa.bool_(), nullable=False),
+        pa.field("rejected_accepted", pa.bool_(), nullable=False),
+        pa.field("margin", pa.int64(), nullable=False),  # chosen_score - rejected_score, always > 0
+        pa.field("chosen_rank", pa.int32(), nullable=False),  # 1 is the best-scored reply of the thread
+        pa.field("rejected_rank", pa.int32(), nullable=False),
+        pa.field("replies", pa.int32(), nullable=False),  # candidates in the thread
+        pa.field("chosen_created_at", UTC_MILLIS),
+        pa.field("rejected_created_at", UTC_MILLIS),
+        pa.field("chosen_author", pa.string()),
+        pa.field("rejected_author", pa.string()),
+        pa.field("prompt_chars", pa.int64(), nullable=False),
+        pa.field("chosen_chars", pa.int64(), nullable=False),
+        pa.field("rejected_chars", pa.int64(), nullable=False),
+        pa.field("prompt_tokens", pa.int64(), nullable=False),  # estimated: characters / 4
+        pa.field("chosen_tokens", pa.int64(), nullable=False),  # prompt + reply, as a trainer's max_length counts
+        pa.field("rejected_tokens", pa.int64(), nullable=False),
+    ]
+)
+
+CONTINUATION = pa.schema(
+    [
+        *_ENVELOPE,
+        pa.field("prefix", pa.string(), nullable=False),
+        pa.field("suffix", pa.string(), nullable=False),
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),  # character offsets into the document
+        pa.field("cut", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("mode", pa.string(), nullable=False),
+        pa.field("prefix_tokens", pa.int32(), nullable=False),
+        pa.field("suffix_tokens", pa.int32(), nullable=False),
+    ]
+)
+
+FEEDBACK = pa.schema(
+    [
+        *_ENVELOPE,
+        pa.field("history", MESSAGES, nullable=False),
+        pa.field("response", pa.string(), nullable=False),
+        pa.field("feedback", pa.string(), nullable=False),
+        pa.field("label", pa.int8()),  # 1-5; null where the state is not ok
+        pa.field("ordinal", pa.int8()),  # 1-4, neutral dropped
+        pa.field("label_probs", pa.list_(pa.float32())),
+        pa.field("judge", pa.string(), nullable=False),  # fingerprint of prompt, model and sampling
+        pa.field("state", pa.string(), nullable=False),  # ok, unparseable, refused, timeout, error
+        pa.field("origin", pa.string(), nullable=False),  # direct, hindsight, refusal
+    ]
+)

@@ -1,0 +1,1 @@
+"""Dedupe: signatures -> bands -> candidates -> verified edges -> clusters -> decisions, with tables between."""
