@@ -79,6 +79,7 @@ class Source:
     plan: (path, options, slice_bytes) -> slices; raises InputError where the path is not this source's.
     read: (slice, reading) -> outcomes, whose kept rows are in the slice's table's schema (extra columns that joins
         need are allowed behind the schema's own).
+    community: input name -> name of its community, where the two differ (a dump's name may carry a date).
     version: raise it when the same bytes give other rows.
     """
 
@@ -91,6 +92,7 @@ class Source:
     find: Callable[[str], dict[str, str]]
     joins: tuple[Join, ...] = ()
     options: type[BaseModel] = field(default=NoOptions)
+    community: Callable[[str], str] = str
     version: int = 1
 
     @property

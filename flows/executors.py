@@ -1,0 +1,96 @@
+"""Executors: where partitions are made. One interface, `concurrent.futures.Executor`, and the same bytes from each."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import FatalError
+
+_ONE_THREAD = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "ARROW_CPU_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Where to run: `workers` local processes (1 runs in this process), or a Dask cluster.
+
+    dask: a scheduler's address, or `local` for a cluster of `workers` processes on this machine.
+    """
+
+    workers: int = 0
+    dask: str | None = None
+
+    @property
+    def processes(self) -> int:
+        """Number of local processes; one a core unless said."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+class SerialExecutor(Executor):
+    """Runs everything at once, in the calling thread: for tests, debuggers and roots that only this process sees."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run the call now; its error stays in the future, as with any executor."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 (an executor hands every error to who asks for the result)
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def open_executor(resources: Resources, *, shared_root: bool) -> Iterator[Executor]:
+    """Open the executor that the resources name. shared_root: whether other processes see the warehouse."""
+    if resources.dask is not None:
+        if not shared_root:
+            raise FatalError("a root in memory is seen by this process only; expected a folder or a URL with --dask")
+        yield from _open_dask(resources.dask, resources.processes)
+    elif resources.processes == 1 or not shared_root:
+        yield SerialExecutor()
+    else:
+        pool = ProcessPoolExecutor(
+            resources.processes, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker
+        )
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _open_dask(address: str, workers: int) -> Iterator[Executor]:
+    import distributed  # noqa: PLC0415 (slow to import)
+
+    open_client: Any = distributed.Client  # untyped
+    open_cluster: Any = distributed.LocalCluster
+
+    if address == "local":
+        with (
+            open_cluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            open_client(cluster) as client,
+        ):
+            yield client.get_executor(pure=False)
+    else:
+        try:
+            with open_client(address, timeout=10) as client:
+                yield client.get_executor(pure=False)
+        except OSError as error:
+            raise FatalError(f"{address}: no Dask scheduler answers ({error}); expected tcp://HOST:PORT") from None
+
+
+def _prepare_worker() -> None:
+    """One thread a worker, and none of them outlives a killed build."""
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent,), daemon=True, name="parent-watch").start()
+
+
+def _die_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

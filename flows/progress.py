@@ -1,0 +1,104 @@
+"""Progress: what a person sees while a build runs. Bars on a terminal, a line a stage elsewhere, or nothing."""
+
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+class Reporter(Protocol):
+    """Hears of each step: one stage of one source."""
+
+    def begin(self, stage: str, source: str, total: int, reused: int) -> None:
+        """Say that a step begins: `total` partitions, of which `reused` are there already."""
+
+    def advance(self, stage: str, source: str) -> None:
+        """Say that one partition was made."""
+
+    def end(self, stage: str, source: str) -> None:
+        """Say that the step is complete."""
+
+
+class Silent:
+    """Reports nothing."""
+
+    def begin(self, stage: str, source: str, total: int, reused: int) -> None:
+        """Do nothing."""
+
+    def advance(self, stage: str, source: str) -> None:
+        """Do nothing."""
+
+    def end(self, stage: str, source: str) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Bars:
+    """A bar a stage on a terminal; sources of one stage share it. Use as a context."""
+
+    console: Console
+    _progress: Progress = field(init=False)
+    _tasks: dict[str, TaskID] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Lay the columns out."""
+        self._progress = Progress(
+            TextColumn("{task.description:<11}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("partitions"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=self.console,
+        )
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing; the bars stay."""
+        self._progress.stop()
+
+    def begin(self, stage: str, source: str, total: int, reused: int) -> None:
+        """Add the step's partitions to its stage's bar."""
+        with self._lock:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._progress.add_task(stage, total=0, note="", reused=0)
+            task = self._progress.tasks[self._tasks[stage]]
+            reuse = task.fields["reused"] + reused
+            self._progress.update(
+                task.id,
+                total=(task.total or 0) + total,
+                completed=task.completed + reused,
+                reused=reuse,
+                note=f"{reuse} already made" if reuse else source,
+            )
+
+    def advance(self, stage: str, source: str) -> None:  # noqa: ARG002 (one bar serves all sources)
+        """Move the stage's bar."""
+        self._progress.advance(self._tasks[stage])
+
+    def end(self, stage: str, source: str) -> None:
+        """Do nothing: the bar is full."""
+
+
+@dataclass
+class Lines:
+    """A line a step on standard error, for logs."""
+
+    def begin(self, stage: str, source: str, total: int, reused: int) -> None:
+        """Say what the step is about to do."""
+        made = f", {reused} already made" if reused else ""
+        print(f"{stage} {source}: {total} partitions{made}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def advance(self, stage: str, source: str) -> None:
+        """Do nothing: logs are kept short."""
+
+    def end(self, stage: str, source: str) -> None:
+        """Do nothing."""

@@ -1,0 +1,1 @@
+"""Stage functions: each reads its inputs, calls one pure function of miners or warehouse, and yields outcomes."""

@@ -1,0 +1,98 @@
+"""Stages that see the corpus as a whole: dedupe, and the cutting of shards."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from flows.work import Inputs
+from schemas.outcome import NOTHING_DROPPED, Outcome
+from warehouse.dedupe.bands import band_rows, candidates
+from warehouse.dedupe.clusters import decide, label
+from warehouse.dedupe.edges import attach, verify
+from warehouse.dedupe.signatures import Sketch, signature_table
+from warehouse.partitions import read_bucket
+from warehouse.projections import PROJECTIONS
+from warehouse.shuffle import Cut, take_cut
+
+Given = Mapping[str, Any]
+
+_POLICY = ("ref", "group_id", "entry", "created_at", "snapshot_at", "score", "license", "chars", "text_hash")
+
+
+def sign_groups(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Describe each group of one partition, and sign its text."""
+    module, _, name = given["groups"].partition(":")
+    groups = getattr(import_module(module), name)(inputs, given)
+    yield _all_kept(signature_table(groups, _sketch(given)))
+
+
+def list_bands(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Give the keys under which a group may meet its duplicates."""
+    signatures = inputs.table("signatures")
+    yield Outcome(band_rows(signatures, _sketch(given)), NOTHING_DROPPED, signatures.num_rows, signatures.num_rows)
+
+
+def pair_candidates(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Pair up the groups that meet under a key."""
+    rows = inputs.table("bands")
+    yield Outcome(candidates(rows), NOTHING_DROPPED, rows.num_rows, rows.num_rows)
+
+
+def attach_signatures(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Bring the first group's signature to each candidate."""
+    yield _all_kept(attach(inputs.table("candidates"), inputs.table("signatures", ["ref", "signature"])))
+
+
+def verify_edges(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Keep the candidates that are alike enough by their whole signatures."""
+    yield verify(inputs.table("attached"), inputs.table("signatures", ["ref", "signature"]), given["threshold"])
+
+
+def cluster(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Find the clusters and who survives in each. Memory grows with the duplicates, not with the corpus."""
+    labels = pl.DataFrame(label(inputs.table("edges")))
+    found = [pl.DataFrame(table).join(labels, on="ref", how="inner") for table in inputs.each("signatures", _POLICY)]
+    priority = {name: at for at, name in enumerate(given["entries"])}
+    members = pl.concat(found).with_columns(
+        priority=pl.col("entry").replace_strict(priority, default=None, return_dtype=pl.Int32)
+    )
+    yield _all_kept(decide(members.sort("ref").to_arrow(), given["keep"]))
+
+
+def decide_groups(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Write the decision on every group of one partition, those without a duplicate included."""
+    groups = pl.DataFrame(inputs.table("signatures", ["ref", "group_id"]))
+    frame = groups.join(pl.DataFrame(inputs.table("clusters")), on="ref", how="left").with_columns(
+        cluster_id=pl.coalesce("cluster_id", "group_id"),
+        cluster_size=pl.col("cluster_size").fill_null(1),
+        kept=pl.col("kept").fill_null(value=True),
+        survivor=pl.coalesce("survivor", "ref"),
+    )
+    table = frame.sort("group_id").to_arrow()
+    gone = frame.filter(~pl.col("kept")).select(pl.col("reason"), pl.col("group_id").alias("ref"), "cluster_id")
+    yield Outcome(table, gone.to_arrow(), table.num_rows, consumed=table.num_rows - gone.height)
+
+
+def cut_shard(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Cut one shard out of the ordered rows of its places."""
+    cut = Cut(**{**given["cut"], "places": tuple(given["cut"]["places"])})
+    parts = inputs.work.inputs["selected"]
+    rows = pa.concat_tables([read_bucket(inputs.root, parts, place) for place in cut.places])
+    yield _all_kept(take_cut(rows, cut))
+
+
+def project_shard(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Bring one shard into the columns that a trainer reads."""
+    table = inputs.table("shard")
+    yield _all_kept(PROJECTIONS[given["config"]](table))
+
+
+def _sketch(given: Given) -> Sketch:
+    return Sketch(**given["sketch"])
+
+
+def _all_kept(table: pa.Table) -> Outcome:
+    return Outcome(kept=table, dropped=NOTHING_DROPPED, rows_in=table.num_rows)

@@ -1,0 +1,101 @@
+"""Stages of the forums route, and the reading of any source."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from flows.work import Inputs
+from miners.forums.mining.messages import select_pairs
+from miners.forums.mining.pairs import mine_pairs
+from miners.forums.mining.threads import SHOWN, assemble_threads
+from miners.forums.mining.views import find_view
+from miners.registry import find_source
+from miners.source import Reading, Slice
+from schemas.identity import hash64
+from schemas.inputs import Kind
+from schemas.outcome import NOTHING_DROPPED, Outcome
+from schemas.recipe import check
+from schemas.signals import PAIR
+from warehouse.shuffle import ORDER_COLUMNS, order_rows
+from warehouse.splits import assign_split
+
+Given = Mapping[str, Any]
+
+GROUP = pa.schema(
+    [
+        pa.field("ref", pa.uint64(), nullable=False),  # of this copy of the group, in dedupe
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("group_key", pa.uint64(), nullable=False),  # equal for copies of one group in several inputs
+        pa.field("entry", pa.string(), nullable=False),
+        pa.field("created_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("snapshot_at", pa.timestamp("ms", tz="UTC")),  # last sign of life
+        pa.field("score", pa.int64()),
+        pa.field("license", pa.string()),
+        pa.field("text", pa.string()),
+    ]
+)
+"""What dedupe wants to know of a thread, a document or a conversation: its text, and what the keep policy asks."""
+
+
+def read_slice(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Read one slice of a source's input, a chunk at a time."""
+    source = find_source(given["source"])
+    reading = Reading(
+        community=given["community"],
+        salt=given["salt"],
+        options=check(source.options, given["options"], f"options of {source.name}"),
+    )
+    piece = Slice(path=given["path"], **given["slice"])
+    yield Outcome(kept=source.tables[piece.table].empty_table(), dropped=NOTHING_DROPPED, rows_in=0)
+    yield from source.read(piece, reading)
+
+
+def join_tables(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Let the main table of a source meet its side tables, in one bucket of their common key."""
+    source = find_source(given["source"])
+    [join] = [join for join in source.joins if join.name == given["join"]]
+    sides = {
+        name: inputs.table(name) if inputs.has(name) else source.tables[name].empty_table() for name in join.tables
+    }
+    yield join.run(inputs.table("main"), sides)
+
+
+def make_threads(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Assemble the threads of one bucket."""
+    yield assemble_threads(inputs.table("posts"), sample=given["sample"], seed=given["seed"])
+
+
+def make_pairs(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Mine the pairs of one bucket of threads."""
+    yield mine_pairs(inputs.table("threads"), max_per_thread=given["max_per_thread"], seed=given["seed"])
+
+
+def list_groups(inputs: Inputs, given: Given) -> pa.Table:
+    """Describe the threads of one bucket to dedupe: the question's text stands for the thread."""
+    columns = ["group_id", "kind", "title", "body", "created_at", "edited_at", "reply_score", "license"]
+    posts = pl.DataFrame(inputs.table("threads", columns))
+    question = pl.col("kind") == Kind.QUESTION
+    groups = posts.group_by("group_id").agg(
+        created_at=pl.col("created_at").filter(question).first(),
+        snapshot_at=pl.max_horizontal("created_at", "edited_at").max(),
+        score=pl.col("reply_score").sum(),
+        license=pl.col("license").filter(question).first(),
+        text=SHOWN.filter(question).first(),
+    )
+    entry = pl.lit(given["entry"])
+    named = groups.with_columns(ref=hash64(entry, "group_id"), group_key=hash64("group_id"), entry=entry)
+    return named.select(GROUP.names).sort("group_id").to_arrow().cast(GROUP)
+
+
+def select(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Draw the recipe's view of one bucket of pairs, write its texts out, and give each row its split and place."""
+    outcome = select_pairs(
+        inputs.table("pairs"), inputs.table("threads"), inputs.table("decisions"), find_view(given["view"])
+    )
+    seed = given["seed"]
+    rows = pl.DataFrame(outcome.kept).with_columns(split=assign_split(given["splits"], seed))
+    placed = order_rows(rows, list(given["splits"]), given["places"], seed)
+    schema = pa.schema([*PAIR, *ORDER_COLUMNS])
+    yield Outcome(placed.select(schema.names).to_arrow().cast(schema), outcome.dropped, outcome.rows_in)

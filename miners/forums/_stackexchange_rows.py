@@ -1,0 +1,275 @@
+"""Rows of a Stack Exchange dump as POST rows, votes and names: one expression a column.
+
+The attributes are those of the official schema post (https://meta.stackexchange.com/q/2677). Times are UTC.
+
+What these tables cannot tell: locked and migrated posts. Both are events of PostHistory.xml (types 14 and 15, 17, 35 and
+36), which holds every revision's text and is larger than all other tables together, so it is not read. A closed post
+carries ClosedDate, a community wiki CommunityOwnedDate, and a post whose author was deleted has no OwnerUserId.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+import polars_hash as plh
+import pyarrow as pa
+
+from miners.formats.xml_rows import Rows
+from schemas.drops import DROP, DropReason
+from schemas.inputs import POST, UTC_MILLIS, Flag, Kind, Markup
+from schemas.outcome import Outcome
+
+JOIN_KEY = "join_key"
+"""Of posts, comments and votes: the id of the post."""
+
+HAS_VOTES = "has_votes"
+"""Of posts: the dump has a table of votes, so that a post without any has none, rather than an unknown number."""
+
+COMMENTS = pa.schema([*POST, pa.field(JOIN_KEY, pa.string(), nullable=False)])
+VOTES = pa.schema(
+    [
+        pa.field(JOIN_KEY, pa.string(), nullable=False),
+        pa.field("upvotes", pa.int64(), nullable=False),  # 1 or 0: one row a vote
+        pa.field("downvotes", pa.int64(), nullable=False),
+        pa.field("accepted_at", UTC_MILLIS),  # the dump has the day only
+    ]
+)
+USERS = pa.schema([pa.field("author", pa.string(), nullable=False), pa.field("author_name", pa.string())])
+
+POSTS_READ = pa.schema([*COMMENTS, pa.field(HAS_VOTES, pa.bool_(), nullable=False)])
+
+_QUESTION, _ANSWER = 1, 2  # PostTypeId
+_ACCEPTED, _UP, _DOWN = 1, 2, 3  # VoteTypeId
+
+_NO_TEXT, _NEVER = pl.lit(None, pl.String), pl.lit(value=False)
+_LICENSE_3, _LICENSE_4 = pl.datetime(2011, 4, 8, time_zone="UTC"), pl.datetime(2018, 5, 2, time_zone="UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute that we read: a `text`, a whole `number` or a `date`; a missing one is a fault if `required`."""
+
+    type: str
+    required: bool = False
+
+
+_TEXT, _NUMBER, _DATE = Attribute("text"), Attribute("number"), Attribute("date")
+_SOME_TEXT, _SOME_NUMBER, _SOME_DATE = Attribute("text", True), Attribute("number", True), Attribute("date", True)  # noqa: FBT003
+
+ATTRIBUTES: Mapping[str, Mapping[str, Attribute]] = {
+    "posts": {
+        "Id": _SOME_NUMBER,
+        "PostTypeId": _SOME_NUMBER,
+        "Body": _SOME_TEXT,
+        "Score": _SOME_NUMBER,
+        "CreationDate": _SOME_DATE,
+        "ParentId": _NUMBER,
+        "AcceptedAnswerId": _NUMBER,
+        "ViewCount": _NUMBER,
+        "OwnerUserId": _NUMBER,
+        "OwnerDisplayName": _TEXT,
+        "LastEditDate": _DATE,
+        "ClosedDate": _DATE,
+        "CommunityOwnedDate": _DATE,
+        "Title": _TEXT,
+        "Tags": _TEXT,
+        "ContentLicense": _TEXT,
+    },
+    "comments": {
+        "Id": _SOME_NUMBER,
+        "PostId": _SOME_NUMBER,
+        "Text": _SOME_TEXT,
+        "Score": _NUMBER,  # where there is none, nobody voted
+        "CreationDate": _SOME_DATE,
+        "UserId": _NUMBER,
+        "UserDisplayName": _TEXT,
+        "ContentLicense": _TEXT,
+    },
+    "votes": {"PostId": _SOME_NUMBER, "VoteTypeId": _SOME_NUMBER, "CreationDate": _SOME_DATE},
+    "users": {"Id": _SOME_NUMBER, "DisplayName": _TEXT},
+}
+"""What is read of each table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where rows come from: the community, the salt of its authors' hashes, and whether its votes are known."""
+
+    community: str
+    salt: str
+    has_votes: bool
+
+
+def make_posts(rows: Rows, place: Place) -> Outcome:
+    """Make POST rows of questions and answers; posts of all other types are dropped as NOT_A_POST."""
+    question, answer = pl.col("PostTypeId") == _QUESTION, pl.col("PostTypeId") == _ANSWER
+    post_id = pl.col("Id").cast(pl.String)
+    orphan = pl.when(answer & pl.col("ParentId").is_null()).then(pl.lit("ParentId of an answer is missing"))
+    checked = _check(rows, "posts").with_columns(fault=pl.coalesce("fault", orphan))
+    typed, dropped = _part(rows, checked, ref=post_id, other=~(question | answer) & post_id.is_not_null())
+    columns = {
+        "thread_id": pl.when(question).then("Id").otherwise("ParentId").cast(pl.String),
+        "post_id": post_id,
+        "parent_id": pl.when(answer).then("ParentId").cast(pl.String),
+        "kind": pl.when(question).then(pl.lit(str(Kind.QUESTION))).otherwise(pl.lit(str(Kind.ANSWER))),
+        "title": pl.col("Title"),
+        "body": pl.col("Body"),
+        "markup": pl.lit(str(Markup.HTML)),
+        "score": pl.col("Score"),
+        "views": pl.when(question).then("ViewCount"),
+        "accepted_post_id": pl.when(question).then("AcceptedAnswerId").cast(pl.String),
+        "edited_at": pl.col("LastEditDate"),
+        "author_name": pl.col("OwnerDisplayName"),
+        "tags": _split_tags(),
+        "url": pl.format(
+            f"https://{place.community}/{{}}/{{}}", pl.when(question).then(pl.lit("q")).otherwise(pl.lit("a")), "Id"
+        ),
+        "flags": _list_flags("OwnerUserId", {Flag.WIKI: "CommunityOwnedDate", Flag.CLOSED: "ClosedDate"}),
+        JOIN_KEY: post_id,
+        HAS_VOTES: pl.lit(place.has_votes),
+    }
+    return _outcome(typed, _shared_columns(place, "OwnerUserId") | columns, POSTS_READ, dropped)
+
+
+def make_comments(rows: Rows, place: Place) -> Outcome:
+    """Make POST rows of comments, whose `thread_id` a join finds; their text is a small Markdown."""
+    post_id = pl.format("c{}", "Id")
+    typed, dropped = _part(rows, _check(rows, "comments"), ref=post_id)
+    columns = {
+        "post_id": post_id,
+        "parent_id": pl.col("PostId").cast(pl.String),
+        "kind": pl.lit(str(Kind.COMMENT)),
+        "body": pl.col("Text"),
+        "markup": pl.lit(str(Markup.MARKDOWN)),
+        "score": pl.col("Score").fill_null(0),
+        "author_name": pl.col("UserDisplayName"),
+        "url": pl.format(f"https://{place.community}/posts/comments/{{}}", "Id"),
+        "flags": _list_flags("UserId", {}),
+        JOIN_KEY: pl.col("PostId").cast(pl.String),
+    }
+    return _outcome(typed, _shared_columns(place, "UserId") | columns, COMMENTS, dropped)
+
+
+def make_votes(rows: Rows, place: Place) -> Outcome:  # noqa: ARG001 - the four share one signature
+    """Make one row a vote; votes that neither accept nor go up or down count nothing."""
+    kind = pl.col("VoteTypeId")
+    typed, dropped = _part(rows, _check(rows, "votes"))
+    columns = {
+        JOIN_KEY: pl.col("PostId").cast(pl.String),
+        "upvotes": (kind == _UP).cast(pl.Int64),
+        "downvotes": (kind == _DOWN).cast(pl.Int64),
+        "accepted_at": pl.when(kind == _ACCEPTED).then("CreationDate"),
+    }
+    return _outcome(typed, columns, VOTES, dropped)
+
+
+def make_users(rows: Rows, place: Place) -> Outcome:
+    """Make the table from which authors' names are taken."""
+    typed, dropped = _part(rows, _check(rows, "users"))
+    return _outcome(typed, {"author": _hash_author("Id", place), "author_name": pl.col("DisplayName")}, USERS, dropped)
+
+
+def _check(rows: Rows, table: str) -> pl.DataFrame:
+    """Give the attributes their types; `fault` says what is wrong with a row, `row` is its number."""
+    raw = pl.DataFrame(rows.table).with_row_index("row")
+    spec = ATTRIBUTES[table]
+    return raw.with_columns(
+        *(_TYPES[attribute.type][1](pl.col(name)) for name, attribute in spec.items()),
+        fault=pl.coalesce([_find_fault(name, attribute) for name, attribute in spec.items()]),
+    )
+
+
+def _find_fault(name: str, attribute: Attribute) -> pl.Expr:
+    """Say in words what is wrong with an attribute; null where nothing is."""
+    words, read = _TYPES[attribute.type]
+    absent, unread = pl.col(name).is_null(), read(pl.col(name)).is_null()
+    missing = pl.when(absent & pl.lit(attribute.required)).then(pl.lit(f"{name} is missing"))
+    return missing.when(~absent & unread).then(pl.lit(f"{name} is not {words}"))
+
+
+def _read_date(column: pl.Expr) -> pl.Expr:
+    """Read times as the dump writes them; a year beyond 9999, which most readers refuse, is none."""
+    date = column.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="ms", time_zone="UTC", strict=False)
+    return pl.when(date.dt.year().is_between(1, 9999)).then(date)
+
+
+_TYPES: Mapping[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
+    "text": ("text", lambda column: column),
+    "number": ("a whole number of 64 bits", lambda column: column.cast(pl.Int64, strict=False)),
+    "date": ("a time like 2014-01-21T20:26:05.383", _read_date),
+}
+
+
+def _part(
+    rows: Rows, checked: pl.DataFrame, ref: pl.Expr = _NO_TEXT, other: pl.Expr = _NEVER
+) -> tuple[pl.DataFrame, pa.Table]:
+    """Part the rows that are kept from the rest, which become DROP rows: no posts, or posts with a fault."""
+    marked = checked.with_columns(ref=ref, other=other.fill_null(value=False))
+    others = marked.filter("other").select(
+        reason=pl.lit(str(DropReason.NOT_A_POST)),
+        ref="ref",
+        file=pl.lit(rows.layout.file),
+        offset=pl.lit(None, pl.Int64),
+        detail=pl.format("PostTypeId {}", "PostTypeId") if "PostTypeId" in marked.columns else _NO_TEXT,
+        row=_NO_TEXT,
+    )
+    bad = ~pl.col("other") & pl.col("fault").is_not_null()
+    refused = marked.filter(bad).select("row", "ref", reason=pl.lit(str(DropReason.BAD_ATTRIBUTE)), detail="fault")
+    dropped = [rows.broken, rows.quarantine(refused), others.to_arrow().cast(DROP)]
+    return marked.filter(~pl.col("other") & pl.col("fault").is_null()), pa.concat_tables(dropped)
+
+
+def _outcome(typed: pl.DataFrame, columns: Mapping[str, pl.Expr], schema: pa.Schema, dropped: pa.Table) -> Outcome:
+    """Compute the columns of a schema, null where there is no expression."""
+    values = [columns.get(name, pl.lit(None)).alias(name) for name in schema.names]
+    kept = typed.select(values).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+    return Outcome(kept, dropped, kept.num_rows + dropped.num_rows)
+
+
+def _shared_columns(place: Place, user: str) -> dict[str, pl.Expr]:
+    """Say what posts and comments have in common."""
+    return {
+        "source": pl.lit("stackexchange"),
+        "community": pl.lit(place.community),
+        "created_at": pl.col("CreationDate"),
+        "author": _hash_author(user, place),
+        "license": _name_license(),
+    }
+
+
+def _hash_author(user: str, place: Place) -> pl.Expr:
+    """Hash a user id, null for none: 32 hex digits of SHA-256 over salt, community and id."""
+    prefix = pl.lit(f"{place.salt}\x1f{place.community}\x1f")
+    return plh.concat_str(prefix, pl.col(user).cast(pl.String)).chash.sha2_256().str.head(32)
+
+
+def _name_license() -> pl.Expr:
+    """Name a text's licence by its SPDX id: as the row says, or else by its date.
+
+    The periods are those of https://stackoverflow.com/help/licensing: CC BY-SA 2.5 before 2011-04-08, 3.0 before
+    2018-05-02, 4.0 since then.
+    """
+    date = pl.col("CreationDate")
+    by_date = (
+        pl.when(date < _LICENSE_3)
+        .then(pl.lit("2.5"))
+        .when(date < _LICENSE_4)
+        .then(pl.lit("3.0"))
+        .otherwise(pl.lit("4.0"))
+    )
+    return pl.coalesce(
+        pl.col("ContentLicense").str.replace_all(" ", "-", literal=True), pl.format("CC-BY-SA-{}", by_date)
+    )
+
+
+def _split_tags() -> pl.Expr:
+    """Read `<a><b>` and, of newer dumps, `|a|b|`."""
+    tags = pl.col("Tags").str.replace_all("><", "|", literal=True).str.strip_chars("<>|")
+    return pl.when(tags != "").then(tags.str.split("|"))
+
+
+def _list_flags(user: str, dates: Mapping[Flag, str]) -> pl.Expr:
+    """List what is unusual about a post: a date that is set, or an author who is gone."""
+    named = [pl.when(pl.col(date).is_not_null()).then(pl.lit(str(flag))) for flag, date in dates.items()]
+    deleted = pl.when(pl.col(user).is_null()).then(pl.lit(str(Flag.DELETED_AUTHOR)))
+    return pl.concat_list(*named, deleted).list.drop_nulls()

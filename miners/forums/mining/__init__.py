@@ -1,0 +1,1 @@
+"""Mining steps of the forums route: posts -> threads -> pairs -> what a view draws."""

@@ -1,0 +1,182 @@
+"""Recipes: what a build is to do, as YAML. Unknown keys are refused with the nearest right one."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from schemas.errors import RecipeError, nearest
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: immutable, and no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Entry(Section):
+    """One input: a source and where its files are."""
+
+    source: str
+    """Name of the source, as `revealed sources` lists it."""
+    path: str
+    """File, folder, glob or URL; relative to the recipe's folder. A folder or glob of many sites gives many entries."""
+    name: str | None = None
+    """How the funnel calls it; default: the file's or folder's name."""
+    community: str | None = None
+    """Under which community its posts are filed; default: the name without a trailing date."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """The source's own options."""
+
+
+class Partitions(Section):
+    """How the work is cut. No choice here changes a byte of the release."""
+
+    slice_mib: Annotated[float, Field(gt=0)] = 64
+    """Input read by one task, in MiB of uncompressed bytes."""
+    bucket_mib: Annotated[float, Field(gt=0)] = 64
+    """Size aimed at for one hash bucket of a shuffle, in MiB of uncompressed input."""
+
+
+class Pairs(Section):
+    """How replies become pairs."""
+
+    max_per_thread: Annotated[int, Field(ge=1)] = 32
+    """Pairs kept a thread; beyond it those with the smallest hash stay."""
+
+
+class Dedupe(Section):
+    """MinHash-LSH over the threads' questions, documents or conversations."""
+
+    bands: Annotated[int, Field(ge=1)] = 14
+    rows: Annotated[int, Field(ge=1)] = 8
+    shingle: Annotated[int, Field(ge=1)] = 5
+    """Words (characters, in scripts without spaces) a shingle."""
+    seed: int = 1
+    threshold: Share = 0.7
+    """Estimated Jaccard from which two texts count as near-duplicates."""
+    keep: tuple[str, ...] = ("newest", "score", "license", "priority")
+    """Who survives of a cluster: criteria in order."""
+
+
+class Split(Section):
+    """Shares of the splits, by hash of the cluster; they must sum to 1."""
+
+    train: Share = 0.9
+    validation: Share = 0.05
+    test: Share = 0.05
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "Split":
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:  # noqa: PLR2004 (rounding of three decimals)
+            raise ValueError(f"the shares sum to {total:g}; they must sum to 1")
+        return self
+
+    def shares(self) -> dict[str, float]:
+        """{split: share}, in their fixed order."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+class Release(Section):
+    """How the shards are laid."""
+
+    files: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Shards a split. auto: the most of 128, 64, 32, 16 and 8 that leaves `min_rows` in each; fewer for tiny splits."""
+    row_groups: Annotated[int, Field(ge=1)] = 10
+    """Equal row groups a shard."""
+    min_rows: Annotated[int, Field(ge=1)] = 1000
+    """Rows a shard has at least when `files` is auto and the split is large enough."""
+
+
+class Limits(Section):
+    """When a build stops itself."""
+
+    max_failure_rate: Share = 0.01
+    """Share of an input's rows that may be quarantined."""
+    kept_drops: Annotated[int, Field(ge=0)] = 1000
+    """Dropped rows kept for reading, a reason and partition; all are counted."""
+
+
+class Recipe(Section):
+    """A build, from inputs to release."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Name of the release."""
+    inputs: Annotated[tuple[Entry, ...], Field(min_length=1)]
+    seed: int = 0
+    """Mixed into every hash that stands for chance."""
+    salt: str = "revealed"
+    """Mixed into every author hash."""
+    view: str = "worldpm"
+    """Which pairs of the store are released, as `revealed sources --views` lists them."""
+    partitions: Partitions = Partitions()
+    pairs: Pairs = Pairs()
+    dedupe: Dedupe = Dedupe()
+    splits: Split = Split()
+    release: Release = Release()
+    limits: Limits = Limits()
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def check(model: type[Model], values: object, where: str) -> Model:
+    """Validate values against a model; raises RecipeError that names the key, the fault and the nearest right key."""
+    try:
+        return model.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        found = [dict(item) for item in error.errors(include_url=False)]
+        # A list that lost a faulty item is then "too short" as well: only the cause is worth a line.
+        causes = [item for item in found if not any(_inside(item, other) for other in found)]
+        lines = [_explain(model, item) for item in causes]
+        raise RecipeError("\n".join(f"{where}: {line}" for line in lines[:5])) from None
+    except TypeError as error:
+        raise RecipeError(f"{where}: a recipe holds text, numbers, lists and mappings only; {error}") from None
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe; raises RecipeError with file, line where known, key and what would be right."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}); expected a YAML recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return check(Recipe, values, str(path))
+
+
+def _inside(outer: dict[str, object], inner: dict[str, object]) -> bool:
+    a, b = outer["loc"], inner["loc"]
+    assert isinstance(a, tuple)
+    assert isinstance(b, tuple)
+    return len(a) < len(b) and b[: len(a)] == a
+
+
+def _explain(model: type[BaseModel], item: dict[str, object]) -> str:
+    location = item["loc"]
+    assert isinstance(location, tuple)
+    key = ".".join(str(part) for part in location)
+    if item["type"] == "extra_forbidden":
+        section = _section(model, location[:-1])
+        return f"unknown key `{key}`; {nearest(str(location[-1]), section.model_fields)}"
+    return f"`{key}`: {str(item['msg']).removeprefix('Value error, ')}" if key else str(item["msg"])
+
+
+def _section(model: type[BaseModel], location: tuple[object, ...]) -> type[BaseModel]:
+    """Find the model that a location stands in: `inputs.0` is an Entry."""
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            found = _models(model.model_fields[part].annotation)
+            model = found[0] if found else model
+    return model
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
