@@ -12,7 +12,7 @@ from schemas.fingerprints import Json
 from schemas.manifest import Partition
 from warehouse.partitions import Shape
 
-INGEST = Stage("ingest", "flows.stages.forums:read_slice")
+INGEST = "flows.stages.forums:read_slice"
 JOIN = "flows.stages.forums:join_tables"
 THREADS = Stage("threads", "flows.stages.forums:make_threads")
 PAIRS = Stage("pairs", "flows.stages.forums:make_pairs")
@@ -65,13 +65,13 @@ def select(plan: Plan, mined: Mined, decisions: Made) -> Made:
     return plan.each(SELECT, made, given, shape=Shape("place", places * len(splits)))
 
 
-def slice_works(plan: Plan, entry: ResolvedEntry) -> list[Work]:
-    """Describe the reading of an entry's slices, each bucketed by the key under which its table is needed next."""
-    keys = _keys(entry)
-    buckets = _buckets(plan, entry)
+def slice_works(plan: Plan, entry: ResolvedEntry, table: str) -> list[Work]:
+    """Describe the reading of one table's slices, bucketed by the key under which the table is needed next."""
+    stage = Stage("ingest" if table == entry.source.main else f"ingest-{table}", INGEST)
+    shape = Shape(_keys(entry)[table], _buckets(plan, entry))
     return [
         plan.work(
-            INGEST,
+            stage,
             {
                 "source": entry.source.name,
                 "version": entry.source.version,
@@ -88,17 +88,17 @@ def slice_works(plan: Plan, entry: ResolvedEntry) -> list[Work]:
                 },
             },
             {},
-            shape=Shape(keys[piece.table], buckets),
+            shape=shape,
             hints={"path": piece.path},
         )
         for piece in entry.slices
+        if piece.table == table
     ]
 
 
 def _posts(plan: Plan, entries: Sequence[ResolvedEntry]) -> list[tuple[Partition, ...]]:
     """Read every community, and let its tables join; answers its posts, bucketed by thread."""
-    made = plan.engine.stage({entry.name: slice_works(plan, entry) for entry in entries})
-    tables = [_by_table(entry, made[entry.name]) for entry in entries]
+    tables = _read_tables(plan, entries)
     for at in range(max(len(_joins(entry)) for entry in entries)):
         due = [(entry, own) for entry, own in zip(entries, tables, strict=True) if at < len(_joins(entry))]
         for name in sorted({_joins(entry)[at].name for entry, _ in due}):
@@ -125,17 +125,25 @@ def _join_works(plan: Plan, entry: ResolvedEntry, at: int, tables: Mapping[str, 
     ]
 
 
-def _by_table(entry: ResolvedEntry, parts: Sequence[Partition]) -> dict[str, tuple[Partition, ...]]:
-    tables: dict[str, tuple[Partition, ...]] = {}
-    for piece, part in zip(entry.slices, parts, strict=True):
-        tables[piece.table] = (*tables.get(piece.table, ()), part)
+def _read_tables(plan: Plan, entries: Sequence[ResolvedEntry]) -> list[dict[str, tuple[Partition, ...]]]:
+    """Read every table of every community: {table: partitions} for each entry."""
+    tables: list[dict[str, tuple[Partition, ...]]] = [{} for _ in entries]
+    for table in dict.fromkeys(piece.table for entry in entries for piece in entry.slices):
+        works = {entry.name: slice_works(plan, entry, table) for entry in entries if table in _have(entry)}
+        made = plan.engine.stage(works)
+        for entry, own in zip(entries, tables, strict=True):
+            if entry.name in made:
+                own[table] = made[entry.name]
     return tables
+
+
+def _have(entry: ResolvedEntry) -> set[str]:
+    return {piece.table for piece in entry.slices}
 
 
 def _joins(entry: ResolvedEntry) -> list[Join]:
     """List the hops for which the input has a side table."""
-    have = {piece.table for piece in entry.slices}
-    return [join for join in entry.source.joins if have & set(join.tables)]
+    return [join for join in entry.source.joins if _have(entry) & set(join.tables)]
 
 
 def _keys(entry: ResolvedEntry) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from html import escape, unescape
 from pathlib import Path
@@ -13,6 +14,7 @@ ADVERBS = {"en": ("really", "also", "still"), "fr": ("aussi", "encore"), "de": (
 """What a near-duplicate says more than its original. Languages that are not here have no near-duplicates."""
 WEAK, GOOD, BEST = 0.3, 0.6, 0.8  # qualities from which an answer explains, gives steps, adds caveats
 
+Attributes = Iterable[tuple[str, str | int | datetime | None]]
 Part = str | Callable[["Voice"], str]
 Line = tuple[Part, ...]
 Sections = Mapping[str, tuple[Line, ...]]
@@ -118,9 +120,9 @@ _SPANS = re.compile(r"(`[^`]+`|\$\$.+?\$\$|\$[^$]+\$)")
 
 def _plain(text: str, language: str = "en") -> str:
     """Begin with a capital, and say `an` where English does."""
-    text = re.sub(r" +(?=[ .,](?: |$))", "", text)  # an alternative may be empty
+    text = re.sub(r" +(?= |[.,](?: |$))", "", text)  # an alternative may be empty
     if language == "en":
-        text = re.sub(r"\b([Aa])(?= (?:[aei]|o(?!ne)))(?![^$]*\\)", r"\1n", text)
+        text = re.sub(r"\b([Aa])(?= (?:[aei]|o(?!ne)|8|11\b|18\b))(?![^$]*\\)", r"\1n", text)
     return text[:1].upper() + text[1:]
 
 
@@ -155,7 +157,7 @@ def ask(voice: Voice, language: str, lines: Sections) -> tuple[str, str, str]:
     shared = grammar().words
     title = _plain(voice.one(lines["title"]), language)
     tags = "".join(f"<{tag.strip().replace(' ', '-')}>" for tag in dict.fromkeys(voice.one(lines["tags"]).split(",")))
-    details = voice.some(lines["detail"], 4, 6)
+    details = voice.some(lines["detail"], 4, 7)
     blocks = [_paragraph([voice.one(lines["open"]), *details[:2]], language)]
     if voice.chance(0.4):
         blocks.append(_listed("ul", details[2:], language))
@@ -176,7 +178,7 @@ def answer(voice: Voice, language: str, lines: Sections, quality: float) -> str:
         kind = lines["wrong"] if voice.chance(0.45) else lines["weak"]
         chatter = shared["shrug"] if language == "en" else lines["weak"]
         return _paragraph(dict.fromkeys([voice.one(kind), *voice.some(chatter, 0, 1)]), language)
-    opening = [voice.one(shared["praise"])] if language == "en" and voice.chance(0.4) else []
+    opening = [voice.one(shared["praise"])] if language == "en" and voice.chance(0.6) else []
     steps = voice.some(lines["step"], 2, 3) if quality < GOOD else voice.some(lines["step"], 4, 6)
     if quality < GOOD:
         why = voice.some(lines["why"], 1, 1)
@@ -218,6 +220,16 @@ def escape_attribute(text: str) -> str:
     """Escape an attribute's value as the dumps do."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     return text.replace("\n", "&#xA;")
+
+
+def write_row(attributes: Attributes) -> str:
+    """Write one row; an attribute that is None is left out."""
+    texts = []
+    for name, value in attributes:
+        if value is not None:
+            text = value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else str(value)
+            texts.append(f'{name}="{escape_attribute(text)}"')
+    return f"  <row {' '.join(texts)} />"
 
 
 def chorus(rng: Random) -> Iterator[tuple[list[list[str]], list[str]]]:

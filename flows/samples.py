@@ -13,18 +13,8 @@ from html import escape
 from pathlib import Path
 from random import Random
 
-from flows.sample_texts import (
-    ADVERBS,
-    Sections,
-    Voice,
-    answer,
-    ask,
-    chorus,
-    escape_attribute,
-    grammar,
-    retouch,
-    word_jaccard,
-)
+from flows import sample_texts as texts
+from flows.sample_texts import ADVERBS, Attributes, Sections, Voice, grammar, write_row
 from schemas.drops import DropReason
 
 FIRST_DAY = datetime(2010, 3, 1)  # noqa: DTZ001 - dumps write UTC without saying so
@@ -33,18 +23,6 @@ LICENSE_FROM = datetime(2018, 5, 2)  # noqa: DTZ001 - since then posts are CC BY
 REPLIES = (0.14, 0.48, 0.70, 0.83, 0.90, 0.94, 0.965, 0.978, 0.986, 0.991, 0.995, 0.998)
 """Cumulative share of questions with 0, 1, 2 ... answers, the rest has 12: many have none or one, a few a dozen."""
 DIRTY_ROWS = 3  # of each kind
-
-Attributes = Iterable[tuple[str, str | int | datetime | None]]
-
-
-def _row(attributes: Attributes) -> str:
-    """Write one row; an attribute that is None is left out."""
-    texts = []
-    for name, value in attributes:
-        if value is not None:
-            text = value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else str(value)
-            texts.append(f'{name}="{escape_attribute(text)}"')
-    return f"  <row {' '.join(texts)} />"
 
 
 def _write(path: Path, rows: Iterable[bytes]) -> None:
@@ -185,7 +163,7 @@ def _open_thread(rng: Random, members: int) -> _Thread:
     english = [problem for problem in problems if problem[0] == "en"]
     language, lines = rng.choice(english if _chance(rng, 0.85) else problems)
     voice = Voice(rng)
-    title, tags, body = ask(voice, language, lines)
+    title, tags, body = texts.ask(voice, language, lines)
     created = FIRST_DAY + timedelta(milliseconds=int(rng.random() * DAYS * 86_400_000))
     score = round(rng.lognormvariate(0.9, 1.0)) - 1
     question = _Post(created, body, score, _downs(rng, score), _owner(rng, members), title=title, tags=tags)
@@ -195,7 +173,7 @@ def _open_thread(rng: Random, members: int) -> _Thread:
 def _repeat(rng: Random, thread: _Thread, near: bool, members: int) -> _Post:  # noqa: FBT001 - internal
     """Ask the same again later, in nearly or exactly the same words."""
     first = thread.question
-    body = retouch(thread.voice, thread.language, first.body) if near else first.body
+    body = texts.retouch(thread.voice, thread.language, first.body) if near else first.body
     created = first.created + timedelta(days=rng.randint(2, 300), seconds=rng.randint(0, 86_399))
     return _Post(created, body, rng.randint(-2, 3), 2, _owner(rng, members), title=first.title, tags=first.tags)
 
@@ -210,7 +188,7 @@ def _reply(rng: Random, thread: _Thread, members: int) -> None:
     popularity = 1 + max(question.score, 0) ** 0.7
     for _ in range(bisect(REPLIES, rng.random())):
         quality = rng.random() ** 0.6
-        body = answer(thread.voice, thread.language, thread.lines, quality)
+        body = texts.answer(thread.voice, thread.language, thread.lines, quality)
         score = round(popularity * (2 * quality - 0.5) * rng.lognormvariate(0, 0.5) + rng.gauss(0, 0.7))
         hours = rng.lognormvariate(2, 2)
         created = question.created + timedelta(milliseconds=int(hours * 3_600_000) + 60_000)
@@ -227,7 +205,7 @@ def _post_row(post: _Post, rng: Random) -> str:
     editor = max(post.owner, 1) if _chance(rng, 0.6) else -1
     active = max([edited or post.created, *(reply.created for reply in post.answers)])
     closed = asked and _chance(rng, 0.04)
-    return _row(
+    return write_row(
         [
             ("Id", post.number),
             ("PostTypeId", 1 if asked else 2),
@@ -262,7 +240,7 @@ def _comment(number: int, post: int, text: str, created: datetime, user: int) ->
         ("Text", text),
         ("CreationDate", created),
     ]
-    return _row([*fields, ("UserId", user or None), ("UserDisplayName", None if user else "user77")])
+    return write_row([*fields, ("UserId", user or None), ("UserDisplayName", None if user else "user77")])
 
 
 def _comments(rng: Random, posts: list[_Post], site: str) -> Iterator[str]:
@@ -299,7 +277,7 @@ def _users(rng: Random, members: int) -> Iterator[bytes]:
         voice = Voice(rng)
         name = f"{voice.one(words['name'])} {voice.one(words['surname'])}" if number > 0 else "Community"
         created = FIRST_DAY + timedelta(seconds=rng.randint(0, 40_000_000))
-        yield _row(
+        yield write_row(
             [
                 ("Id", number),
                 ("Reputation", 1 + int(rng.paretovariate(0.7))),
@@ -348,12 +326,12 @@ def _answer_row(number: int, parent: int | None, kind: int = 2) -> bytes:
     dates: Attributes = [("OwnerUserId", 1), ("LastActivityDate", FIRST_DAY), ("CommentCount", 0)]
     body = f"<p>On day {number} it was quiet, and nothing else happened in the garden.</p>\n"
     start: Attributes = [("Id", number), ("PostTypeId", kind), ("ParentId", parent), ("CreationDate", FIRST_DAY)]
-    return _row([*start, ("Score", 0), ("Body", body), *dates]).encode()
+    return write_row([*start, ("Score", 0), ("Body", body), *dates]).encode()
 
 
 def _twins(first: _Post, second: _Post) -> Twins:
-    texts = (f"{escape(post.title or '')} {post.body}" for post in (first, second))
-    return Twins(first.number, second.number, word_jaccard(*texts))
+    both = (f"{escape(post.title or '')} {post.body}" for post in (first, second))
+    return Twins(first.number, second.number, texts.word_jaccard(*both))
 
 
 BREAK = "&#xA;"
@@ -381,7 +359,11 @@ def write_posts(path: Path, size_bytes: int, seed: int = 7) -> int:
 
 def _endless_threads(rng: Random) -> Iterator[list[str]]:
     """Compose rows, thread by thread, without end."""
-    voices, words, number = list(chorus(rng)), [str(Voice(rng).one(grammar().words["word"])) for _ in range(64)], 0
+    voices, words, number = (
+        list(texts.chorus(rng)),
+        [str(Voice(rng).one(grammar().words["word"])) for _ in range(64)],
+        0,
+    )
     logs = [f"{w} {rng.randint(10, 99999)} {rng.choice(words)} {rng.randint(10, 99999)} ok" for w in words * 128]
     dates = [(FIRST_DAY + timedelta(hours=5 * i)).isoformat(timespec="milliseconds") for i in range(24_000)]
     parts, replies, log = [""], [""], [""]
@@ -395,13 +377,13 @@ def _endless_threads(rng: Random) -> Iterator[list[str]]:
         body = f"{parts[2]}{BREAK}&lt;pre&gt;&lt;code&gt;{BREAK.join(log)}{BREAK}&lt;/code&gt;&lt;/pre&gt;"
         answers = [int(rng.random() * len(replies)) for _ in range(bisect(REPLIES, rng.random()))]
         number, asked, date = number + 1, number + 1, dates[(turn >> 5) % len(dates)]
-        start, tail = f'CreationDate="{date}" Score="{turn % 11}"', f'OwnerUserId="{turn % 9973}" CommentCount="0" />'
+        owner = f'OwnerUserId="{turn % 9973}" LastActivityDate="{date}"'
+        start, end = f'CreationDate="{date}" Score=', 'CommentCount="0" ContentLicense="CC BY-SA 4.0" />'
+        text = f'ViewCount="{turn % 997}" Body="{body}{BREAK}{BREAK.join(parts[3:])}"'
         heading = f'Title="{parts[0]}" Tags="{parts[1]}" AnswerCount="{len(answers)}"'
-        text = f"{body}{BREAK}{BREAK.join(parts[3:])}"
-        thread = [f'  <row Id="{asked}" PostTypeId="1" {start} ViewCount="{turn % 997}" Body="{text}" {heading} {tail}']
+        thread = [f'  <row Id="{asked}" PostTypeId="1" {start}"{turn % 11}" {text} {owner} {heading} {end}']
         for i in answers:
             number += 1
-            start = f'ParentId="{asked}" CreationDate="{date}" Score="{i - number % 4}"'
-            text = f"{replies[i]}&lt;p&gt;({logs[number & 8191]})&lt;/p&gt;{BREAK}"
-            thread.append(f'  <row Id="{number}" PostTypeId="2" {start} Body="{text}" {tail}')
+            text = f'"{i - number % 4}" Body="{replies[i]}&lt;p&gt;({logs[number & 8191]})&lt;/p&gt;{BREAK}"'
+            thread.append(f'  <row Id="{number}" PostTypeId="2" ParentId="{asked}" {start}{text} {owner} {end}')
         yield thread

@@ -23,7 +23,7 @@ def draft_release(plan: Plan, selected: Made, code_version: str) -> Draft:
     """Cut and project; answers all that publishing needs."""
     cuts, shards = _cut(plan, selected)
     parts = {"pairs": shards} | {config: _project(plan, config, cuts, shards) for config in PROJECTIONS}
-    sketch = Sketch(**sketch_options(plan))
+    curve = catch_curve(Sketch(**sketch_options(plan)), plan.recipe.dedupe.threshold)
     return Draft(
         name=plan.recipe.name if plan.sample >= 1 else f"{plan.recipe.name}-sample",
         recipe=plan.recipe.model_dump(mode="json"),
@@ -31,7 +31,7 @@ def draft_release(plan: Plan, selected: Made, code_version: str) -> Draft:
         cuts=tuple(cuts),
         parts=parts,
         funnel=tuple(row for row in plan.engine.funnel() if row.stage not in {SHARDS.name, PROJECT.name}),
-        catch_curve=tuple(catch_curve(sketch, plan.recipe.dedupe.threshold)),
+        catch_curve=tuple(zip(*curve.to_pydict().values(), strict=True)),
         made={
             stage: {source: tuple(part.fingerprint for part in own) for source, own in sources.items()}
             for stage, sources in plan.engine.made.items()

@@ -61,7 +61,8 @@ class Join:
 
     name: of the stage. key: the column, present in the main table and in every side table.
     tables: the side tables; the hop is left out where the input has none of them.
-    run: (main rows of one bucket, side tables of that bucket; an absent one is an empty table) -> Outcome.
+    run: (main rows of one bucket, {side table: its rows of that bucket}) -> Outcome. A table that the input does not
+        have is absent from the mapping: no votes cast and no votes known are two things.
     """
 
     name: str

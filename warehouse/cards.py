@@ -32,7 +32,7 @@ Preference pairs mined from what communities voted for. Build `{manifest.build}`
 ```python
 from datasets import load_dataset
 
-trl = load_dataset("PATH/TO/THIS/FOLDER", split="train")  # chosen, rejected: message lists, as TRL's RewardTrainer reads
+trl = load_dataset("PATH/TO/THIS/FOLDER", split="train")  # chosen, rejected: message lists, for RewardTrainer
 pairs = load_dataset("PATH/TO/THIS/FOLDER", "pairs", split="train")  # every column
 ```
 

@@ -19,7 +19,6 @@ import polars as pl
 from schemas.errors import FatalError
 from schemas.fingerprints import fingerprint
 from schemas.manifest import FunnelRow, Latest, Partition, ReleaseManifest, Shard, Snapshot, SplitSummary
-from schemas.recipe import Recipe
 from warehouse.cards import write_attribution, write_card
 from warehouse.partitions import read_partition
 from warehouse.root import Root
@@ -52,8 +51,8 @@ def publish(root: Root, draft: Draft) -> ReleaseManifest:
         raise FatalError(
             f"{draft.name}: no row is left to release; `revealed stats` of an earlier build, or the funnel"
         )
-    build = fingerprint(draft.name, {config: [part.sha256 for part in parts] for config, parts in draft.parts.items()})
-    manifest = _describe(root, draft, build[:12])
+    build = name_build(draft.name, {config: [part.sha256 for part in parts] for config, parts in draft.parts.items()})
+    manifest = _describe(root, draft, build)
     folder = release_folder(manifest)
     for shard, part in zip(manifest.shards, _in_order(draft), strict=True):
         if root.size(f"{folder}/{shard.path}") != shard.bytes:
@@ -72,6 +71,11 @@ def publish(root: Root, draft: Draft) -> ReleaseManifest:
     pointer = Latest(name=draft.name, build=manifest.build, manifest_sha256=hashlib.sha256(data).hexdigest())
     root.write_record(f"releases/{draft.name}/latest.json", pointer)
     return manifest
+
+
+def name_build(name: str, hashes: Mapping[str, Sequence[str]]) -> str:
+    """Name a build of a release by its content. hashes: {config: SHA-256 of each shard, in the manifest's order}."""
+    return fingerprint(name, {config: list(own) for config, own in hashes.items()})[:12]
 
 
 def release_folder(manifest: ReleaseManifest) -> str:

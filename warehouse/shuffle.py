@@ -20,10 +20,10 @@ ORDER_COLUMNS = (
 
 def order_rows(rows: pl.DataFrame, splits: Sequence[str], places: int, seed: int) -> pl.DataFrame:
     """Add `order` and `place`. places: ranges a split is divided into, a power of two."""
-    shift = 2**64 // places
+    width = 2**63 // places  # of one range of order / 2: 2**64 itself would not fit
     number = pl.col("split").replace_strict({name: at for at, name in enumerate(splits)}, return_dtype=pl.UInt64)
     return rows.with_columns(order=hash64(pl.lit(f"order {seed}"), "uid")).with_columns(
-        place=(number * places + pl.col("order") // shift).cast(pl.UInt32)
+        place=(number * places + pl.col("order") // 2 // width).cast(pl.UInt32)
     )
 
 

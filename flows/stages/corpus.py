@@ -54,10 +54,20 @@ def verify_edges(inputs: Inputs, given: Given) -> Iterator[Outcome]:
 def cluster(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     """Find the clusters and who survives in each. Memory grows with the duplicates, not with the corpus."""
     labels = pl.DataFrame(label(inputs.table("edges")))
-    found = [pl.DataFrame(table).join(labels, on="ref", how="inner") for table in inputs.each("signatures", _POLICY)]
+    found: list[pl.DataFrame] = []
+    ages: list[pl.DataFrame] = []
+    for table in inputs.each("signatures", _POLICY):
+        groups = pl.DataFrame(table)
+        found.append(groups.join(labels, on="ref"))
+        ages.append(groups.group_by("entry").agg(pl.max("snapshot_at")))
+    # An input is as new as the newest thing in it: of two dumps of one site the later has the later votes everywhere.
+    age = pl.concat(ages).group_by("entry").agg(pl.max("snapshot_at"))
     priority = {name: at for at, name in enumerate(given["entries"])}
-    members = pl.concat(found).with_columns(
-        priority=pl.col("entry").replace_strict(priority, default=None, return_dtype=pl.Int32)
+    members = (
+        pl.concat(found)
+        .drop("snapshot_at")
+        .join(age, on="entry")
+        .with_columns(priority=pl.col("entry").replace_strict(priority, return_dtype=pl.Int32))
     )
     yield _all_kept(decide(members.sort("ref").to_arrow(), given["keep"]))
 

@@ -15,7 +15,7 @@ from miners.registry import find_source
 from miners.source import Reading, Slice
 from schemas.identity import hash64
 from schemas.inputs import Kind
-from schemas.outcome import NOTHING_DROPPED, Outcome
+from schemas.outcome import Outcome
 from schemas.recipe import check
 from schemas.signals import PAIR
 from warehouse.shuffle import ORDER_COLUMNS, order_rows
@@ -48,7 +48,6 @@ def read_slice(inputs: Inputs, given: Given) -> Iterator[Outcome]:
         options=check(source.options, given["options"], f"options of {source.name}"),
     )
     piece = Slice(path=given["path"], **given["slice"])
-    yield Outcome(kept=source.tables[piece.table].empty_table(), dropped=NOTHING_DROPPED, rows_in=0)
     yield from source.read(piece, reading)
 
 
@@ -56,9 +55,7 @@ def join_tables(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     """Let the main table of a source meet its side tables, in one bucket of their common key."""
     source = find_source(given["source"])
     [join] = [join for join in source.joins if join.name == given["join"]]
-    sides = {
-        name: inputs.table(name) if inputs.has(name) else source.tables[name].empty_table() for name in join.tables
-    }
+    sides = {name: inputs.table(name) for name in join.tables if inputs.has(name)}
     yield join.run(inputs.table("main"), sides)
 
 
@@ -75,7 +72,7 @@ def make_pairs(inputs: Inputs, given: Given) -> Iterator[Outcome]:
 def list_groups(inputs: Inputs, given: Given) -> pa.Table:
     """Describe the threads of one bucket to dedupe: the question's text stands for the thread."""
     columns = ["group_id", "kind", "title", "body", "created_at", "edited_at", "reply_score", "license"]
-    posts = pl.DataFrame(inputs.table("threads", columns))
+    posts = pl.DataFrame(inputs.table("threads", columns)).filter(pl.col("kind") != Kind.COMMENT)
     question = pl.col("kind") == Kind.QUESTION
     groups = posts.group_by("group_id").agg(
         created_at=pl.col("created_at").filter(question).first(),

@@ -39,6 +39,7 @@ from schemas.inputs import POST, Route
 from schemas.outcome import Outcome
 
 _MAKE = {"posts": make_posts, "votes": make_votes, "comments": make_comments, "users": make_users}
+_BLOCK_BYTES = 4 << 20  # read at a time
 _TAIL_BYTES = 1 << 16  # read at a time beyond a slice's end, to the end of the row that began in it
 
 
@@ -102,7 +103,7 @@ def _read_file(part: Slice, chunk_bytes: int) -> Generator[bytes, None, None]:
     left = part.end - part.start
     with fsspec.open(part.path, "rb") as file:
         file.seek(part.start)
-        while block := file.read(min(left, chunk_bytes) if left > 0 else _TAIL_BYTES):
+        while block := file.read(min(left, chunk_bytes, _BLOCK_BYTES) if left > 0 else _TAIL_BYTES):
             left -= len(block)
             yield block
 

@@ -176,3 +176,34 @@ def test_grammar_alternatives_nest_and_brackets_without_a_bar_are_text():
     words = {"bird": _parse("wren|tit", {})}
     said = [Voice(First()).say(line) for line in _parse("[a [b|c]|d] {bird} [ -e x ] || {3-5} {n}", words)]
     assert said == ["a b wren [ -e x ] || 3 {n}"]
+
+
+ORDER = [
+    "Id",
+    "PostTypeId",
+    "AcceptedAnswerId",
+    "ParentId",
+    "CreationDate",
+    "Score",
+    "ViewCount",
+    "Body",
+    "OwnerUserId",
+    "OwnerDisplayName",
+    "LastEditorUserId",
+    "LastEditDate",
+    "LastActivityDate",
+    "Title",
+    "Tags",
+    "AnswerCount",
+    "CommentCount",
+    "FavoriteCount",
+    "ClosedDate",
+    "CommunityOwnedDate",
+    "ContentLicense",
+]
+
+
+def test_attributes_stand_in_the_dumps_order(clean, tmp_path):
+    write_posts(tmp_path / "Posts.xml", 100_000)
+    for row in rows_of(clean[0] / "Posts.xml") + rows_of(tmp_path / "Posts.xml"):
+        assert list(row) == [name for name in ORDER if name in row]

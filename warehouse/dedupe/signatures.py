@@ -92,7 +92,8 @@ def signature_table(groups: pa.Table, sketch: Sketch) -> pa.Table:
     """
     texts = pl.DataFrame(pl.from_arrow(groups.select(["text"])))
     squeezed = texts.select(squeezed=_squeezed(), chars=pl.col("text").str.len_chars().cast(pl.Int64))
-    hashed = squeezed.select(plh.col("squeezed").nchash.xxh3_64().alias("text_hash"), "chars")
+    text_hash = plh.col("squeezed").nchash.xxh3_64()
+    hashed = squeezed.select(pl.when(pl.col("squeezed") != "").then(text_hash).alias("text_hash"), "chars")
     made = hashed.to_arrow().append_column("signature", sign(groups["text"], sketch))
     kept = groups.drop_columns(["text"])
     return pa.table([*kept.columns, *made.columns], names=[*kept.column_names, *made.column_names])
@@ -100,8 +101,7 @@ def signature_table(groups: pa.Table, sketch: Sketch) -> pa.Table:
 
 def _squeezed() -> pl.Expr:
     # Leaves the lone spaces alone, and so finds little to replace: four times as fast as `\s+`, with the same answer.
-    text = pl.col("text").str.to_lowercase().str.replace_all(r"\s{2,}|[^\S ]", " ").str.strip_chars(" ")
-    return pl.when(text != "").then(text)
+    return pl.col("text").str.to_lowercase().str.replace_all(r"\s{2,}|[^\S ]", " ").str.strip_chars(" ")
 
 
 def _buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Counts]:

@@ -1,0 +1,207 @@
+"""Deployments: the same build as a Prefect flow, and on a schedule.
+
+A stage of a source becomes one task, so a build has tens of tasks; its partitions run inside, on the executor. State
+lies in the warehouse, not in Prefect's results: a run that is lost or repeated goes on where the last one was.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from prefect import flow, get_client, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, State, WorkPool
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.futures import PrefectFuture, as_completed
+from prefect.runtime import flow_run
+from prefect.settings import get_current_settings, temporary_settings
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.types.entrypoint import EntrypointType
+from prefect.workers.process import ProcessWorker
+
+from flows.commands import run_job
+from flows.engine import Step
+from flows.settings import Job
+from schemas.errors import FatalError, TransientError
+from schemas.manifest import Partition, ReleaseManifest
+from schemas.recipe import read_recipe
+
+Parts = tuple[Partition, ...]
+
+_PAUSES_SECONDS = (2.0, 4.0, 8.0)  # as the engine's own patience, which does not apply here: run_directly has it
+_TASK_THREADS = 8  # they only wait for the executor
+_SERVER_START_SECONDS = 120  # of a server of one's own: 15-17 s on two cores, against Prefect's limit of 20 s
+
+
+def build_as_flow(job: Job) -> ReleaseManifest:
+    """Build as a flow run of the configured Prefect API; where there is none, Prefect starts a server for this run."""
+    with temporary_settings(set_defaults={"server.ephemeral.startup_timeout_seconds": _SERVER_START_SECONDS}):
+        manifest: ReleaseManifest = build_release(**_parameters(job))
+        return manifest
+
+
+def deploy(job: Job, cron: str, pool: str, timezone: str) -> None:
+    """Create or renew the deployment `revealed/NAME`, and its process work pool; then say what to do next.
+
+    The entrypoint is a module, so a worker runs it wherever the project is installed and the paths are seen. A run
+    that comes due while another is still at work is cancelled. Raises FatalError for a cron string or timezone that
+    cannot be, where no Prefect API is configured or answers, and for a work pool that is not of processes.
+    """
+    name = _release_name(job.recipe, job.sample)
+    schedule = _schedule(cron, timezone)
+    address = _address()
+    limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    with _reaching(address):
+        with get_client(sync_client=True) as client:
+            _prepare_pool(client, pool)
+        RunnerDeployment.from_flow(
+            build_release,
+            name=name,
+            schedules=[schedule],
+            parameters=_parameters(job),
+            concurrency_limit=limit,
+            work_pool_name=pool,
+            description=f"Builds {job.recipe} into {job.root}",
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ).apply()
+    click.echo(
+        f"Deployment revealed/{name} builds {job.recipe} at `{cron}` ({timezone}).\n"
+        f"Runs start when a worker is up, where that path and the warehouse are seen:\n"
+        f"  PREFECT_API_URL={address} prefect worker start --pool {pool}\n"
+        f"To run it now:\n  prefect deployment run revealed/{name}"
+    )
+
+
+def _name_run() -> str:
+    parameters = flow_run.parameters
+    return _release_name(Path(parameters["recipe"]), parameters["sample"])
+
+
+@flow(
+    name="revealed",
+    flow_run_name=_name_run,
+    task_runner=ThreadPoolTaskRunner(max_workers=_TASK_THREADS),  # type: ignore[arg-type]  # invariant in its future
+    persist_result=False,
+    log_prints=True,
+)
+def build_release(
+    recipe: str, root: str, workers: int = 0, dask: str | None = None, sample: float = 1.0
+) -> ReleaseManifest:
+    """Build a recipe's release; the parameters are those of a Job. The funnel becomes an artifact of the run."""
+    job = Job(recipe=Path(recipe), root=root, workers=workers, dask=dask, sample=sample)
+    manifest, _ = run_job(job, runner=run_as_tasks)
+    rows = sum(split.rows + split.tail_rows for split in manifest.splits.values())
+    create_table_artifact(
+        _funnel(manifest),
+        key=f"revealed-{re.sub('[^a-z0-9]+', '-', manifest.name.lower())}-funnel",
+        description=f"Release `{manifest.name}`, build `{manifest.build}`: {rows:,} rows. Rows in = on + dropped.",
+    )
+    return manifest
+
+
+def run_as_tasks(steps: Sequence[Step]) -> list[Parts]:
+    """Run the steps of a stage as tasks, side by side; the first that fails ends the stage, and so the flow."""
+    futures: list[PrefectFuture[Parts]] = [_as_task(name, call).submit() for name, call in steps]
+    for future in as_completed(futures):
+        future.result()
+    return [future.result() for future in futures]
+
+
+def _as_task(name: str, call: Callable[[], Parts]) -> Any:
+    """Make a task of a step. It takes no arguments, or Prefect would search all of them for futures."""
+
+    @task(
+        name=name,
+        task_run_name=name,
+        retries=len(_PAUSES_SECONDS),
+        retry_delay_seconds=list(_PAUSES_SECONDS),
+        retry_condition_fn=_may_pass,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+    def step() -> Parts:
+        return call()
+
+    return step
+
+
+def _may_pass(_task: object, _run: object, state: State[Any]) -> bool:
+    return isinstance(state.data, TransientError)
+
+
+def _funnel(manifest: ReleaseManifest) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": row.stage,
+            "source": row.source,
+            "in": row.rows_in,
+            "on": row.rows_out,
+            "made": row.produced,
+            "dropped": ", ".join(f"{count} {reason}" for reason, count in row.dropped.items()),
+        }
+        for row in manifest.funnel
+    ]
+
+
+def _parameters(job: Job) -> dict[str, Any]:
+    """Write the job as JSON holds it, with absolute paths: the run may start in any folder."""
+    root = job.root if "://" in job.root else os.path.abspath(job.root)  # noqa: PTH100 (a root may not exist yet)
+    absolute = job.model_copy(update={"recipe": job.recipe.absolute(), "root": root})
+    return absolute.model_dump(mode="json")
+
+
+def _release_name(recipe: Path, sample: float) -> str:
+    name = read_recipe(recipe).name
+    return name if sample >= 1 else f"{name}-sample"
+
+
+def _schedule(cron: str, timezone: str) -> CronSchedule:
+    try:
+        return CronSchedule(cron=cron, timezone=timezone)
+    except ValueError:
+        raise FatalError(
+            f"`{cron}` in `{timezone}` is no schedule; expected five fields such as `0 3 * * 1` (Mondays at three), "
+            "and a timezone by its IANA name such as Europe/Berlin"
+        ) from None
+
+
+def _address() -> str:
+    address = get_current_settings().api.url
+    if not address:
+        raise FatalError(
+            "no Prefect API is configured, and a schedule needs a server that stays; expected its address in "
+            "PREFECT_API_URL, such as http://127.0.0.1:4200/api (`prefect server start` starts one)"
+        )
+    return address
+
+
+@contextmanager
+def _reaching(address: str) -> Iterator[None]:
+    """Turn a silent server into our error."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise FatalError(
+            f"{address}: no Prefect server answers ({error}); expected one at PREFECT_API_URL (`prefect server start`)"
+        ) from error
+
+
+def _prepare_pool(client: SyncPrefectClient, name: str) -> WorkPool:
+    try:
+        pool = client.read_work_pool(name)
+    except ObjectNotFound:
+        template = ProcessWorker.get_default_base_job_template()
+        return client.create_work_pool(WorkPoolCreate(name=name, type=ProcessWorker.type, base_job_template=template))
+    if pool.type != ProcessWorker.type:
+        raise FatalError(f"the work pool `{name}` is of type {pool.type}; expected one of type {ProcessWorker.type}")
+    return pool

@@ -1,0 +1,87 @@
+"""HTML of forum posts and web pages to Markdown, formulas and code verbatim, nothing executable.
+
+Two ways lead to one stream of tags. Bodies as Stack Exchange's renderer writes them (few tags, well nested) are read
+as they stand; all others go through an HTML5 parser (lexbor) and are read from its own, well-formed serialisation. One
+writer turns the stream into Markdown, and nothing in it is recursive: any depth of nesting is read, 24 are shown.
+
+Choices: white space outside code and formulas is one space, and `<br>` a backslash at the line's end. `<sub>` and
+`<sup>` are `x_2` and `x^2`, or plain where longer than a word; `<kbd>` is plain, `<del>` and `<s>` are `~~struck~~`.
+A term and a summary are bold paragraphs, a definition a list item, a spoiler a quote. Tables are GitHub's; one that
+has a `|` or a broken line in a cell becomes a list of its rows, as escaping `|` would change formulas. Links and images
+without a safe, absolute address leave their text. Inside inline code a newline is a space.
+"""
+
+import re
+
+import pyarrow as pa
+from selectolax.lexbor import LexborHTMLParser
+
+from miners.text.tags import write
+
+_INVISIBLE = ["script", "style", "iframe", "object", "embed", "applet", "template", "svg", "head", "title", "noembed"]
+_INVISIBLE += ["noframes", "xmp", "plaintext", "textarea", "select", "button", "canvas", "audio", "video"]
+
+_BAD = re.compile("[\ud800-\udfff]")
+_CONTROLS = re.compile(r"[\0-\x08\x0b\x0e-\x1f\x7f]")
+_TAG = re.compile(r'<(/?)([a-zA-Z][^\s/>]*)((?:\s[^\s=>]+="[^"]*")*)>|<!--.*?-->', re.DOTALL)
+_TIDY_TAG = re.compile(
+    r"<(/?)(p|a|em|strong|code|pre|li|[uo]l|blockquote|h[1-6]|br|hr|img|su[bp]|s|del|strike|kbd|b|i)"
+    r'((?: [a-z]+="[^"<>]*")*) ?/?>'
+)
+_UNTIDY = re.compile(r"&(?!(?:[a-z]{2,6}|#39|#\d{3,4});)|<pre[^>]*>\n|<[a-z]+/|\r")
+
+_PHRASING = frozenset(["a", "em", "strong", "code", "br", "img", "sub", "sup", "s", "del", "strike", "kbd", "b", "i"])
+_FLOW = _PHRASING | frozenset(["p", "pre", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr"])
+_CHILDREN = dict.fromkeys([*_PHRASING, "p", "h1", "h2", "h3", "h4", "h5", "h6"], _PHRASING) | {
+    "": _FLOW,
+    "blockquote": _FLOW,
+    "li": _FLOW,
+    "ul": frozenset(["li"]),
+    "ol": frozenset(["li"]),
+    "pre": frozenset(["code"]),
+    "code": frozenset[str](),
+}
+"""What may stand directly in what, so that an HTML5 parser would change nothing. `br`, `hr` and `img` hold nothing."""
+
+
+def render_markdown(bodies: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Render HTML bodies (strings) as Markdown: one row out for each in, null for null."""
+    if isinstance(bodies, pa.ChunkedArray):
+        return pa.chunked_array([render_markdown(chunk) for chunk in bodies.chunks], pa.string())
+    return pa.array([None if body is None else render(body) for body in bodies.to_pylist()], pa.string())
+
+
+def render(html: str) -> str:
+    """Render one HTML body as Markdown. Any string is accepted; lone surrogates become U+FFFD.
+
+    >>> render('<p>see <a href="https://a.org/">it</a>: <em>$a_1 &lt; b_1$</em></p>')
+    'see [it](https://a.org/): *$a_1 < b_1$*'
+    """
+    html = _CONTROLS.sub("", html if html.isascii() else _BAD.sub("\ufffd", html))
+    return write(tidy_tokens(html) or parsed_tokens(html))
+
+
+def tidy_tokens(html: str) -> list[str] | None:
+    """Cut HTML at its tags: text, slash, name, attributes, text and so on; None where a parser must mend it first."""
+    tokens = _TIDY_TAG.split(html)
+    if len(tokens) // 4 != html.count("<") or _UNTIDY.search(html):
+        return None
+    opened = [""]
+    for slash, name in zip(tokens[1::4], tokens[2::4], strict=True):
+        if slash:
+            if opened.pop() != name:
+                return None
+        elif name not in _CHILDREN[opened[-1]] or (name == "a" and "a" in opened):
+            return None
+        elif name not in ("br", "hr", "img"):
+            opened.append(name)
+    return tokens if len(opened) == 1 else None
+
+
+def parsed_tokens(html: str) -> list[str]:
+    """Parse any HTML, drop what is never text, and cut it as `tidy_tokens` does."""
+    parser = LexborHTMLParser(html.replace("\r\n", "\n").replace("\r", "\n"))
+    parser.strip_tags(_INVISIBLE)
+    body = parser.body
+    serialised = (body.html if body is not None else parser.html) or ""
+    return [token or "" for token in _TAG.split(_CONTROLS.sub("", serialised))]
