@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from html import unescape
 from pathlib import Path
 
@@ -45,7 +45,8 @@ def lengths(draw: np.random.Generator, count: int) -> Numbers:
 
 def words(draw: np.random.Generator, count: int) -> Numbers:
     """Draw word numbers, as frequent as words are: the k-th about 1/k as often as the first (Zipf)."""
-    return np.floor(np.exp(draw.random(count) * np.log(VOCABULARY))).astype(np.int64) - 1
+    ranks: Numbers = np.exp(draw.random(count) * np.log(VOCABULARY)).astype(np.int64)
+    return ranks - 1
 
 
 def spelled(drawn: Numbers, sizes: Numbers) -> pa.Array:
@@ -147,11 +148,11 @@ def main() -> None:
     details: dict[str, float | int | str] = {}
     for size in options.sizes:
         texts, source = posts(size)
-        ours = size / report.measure(lambda texts=texts: sign(texts, SKETCH), repeats=5)
+        ours = size / report.measure(partial(sign, texts, SKETCH), repeats=5)
         details[f"ours at {size}"] = round(ours, 1)
     details |= {"texts": source, "median characters": int(np.median(pc.utf8_length(texts)))}
     groups = pa.table({"ref": np.arange(len(texts), dtype=np.uint64), "text": texts})
-    table = size / report.measure(lambda: signature_table(groups, SKETCH))
+    table = size / report.measure(partial(signature_table, groups, SKETCH))
     details["ours with text hash and lengths"] = round(table, 1)
     details["peak_rss_mib"] = report.peak_rss_mib()  # before the peers
     peers = {}
@@ -163,7 +164,7 @@ def main() -> None:
             continue
         for sample in samples:
             chosen = posts(sample)[0].to_pylist()
-            peers[name] = sample / report.measure(lambda peer=peer, chosen=chosen: peer(chosen))
+            peers[name] = sample / report.measure(partial(peer, chosen))
             details[f"{name} at {sample}"] = round(peers[name], 1)
     report.show(report.Report(ours, peers, UNIT, details), as_json=options.json)
 

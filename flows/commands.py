@@ -1,8 +1,11 @@
-"""What the commands do, once their arguments are read."""
+"""What the commands do, once their arguments are read. What they print is laid out in pages and summaries."""
 
 import os
+import re
+import sys
 from contextlib import nullcontext
 
+import click
 from rich.console import Console
 
 from flows.build import Build
@@ -10,11 +13,13 @@ from flows.engine import Engine, Runner, run_directly, run_in_turn
 from flows.executors import Resources, SerialExecutor, open_executor
 from flows.progress import Bars, Lines, Reporter
 from flows.settings import Job, prefect_is_configured
+from schemas.errors import FatalError
 from schemas.manifest import ReleaseManifest
 from schemas.recipe import read_recipe
 from warehouse.root import Root
 
 _ERR = Console(stderr=True)
+_UID = re.compile("[0-9a-fA-F]{1,32}")
 
 
 def build_recipe(job: Job, *, use_prefect: bool) -> None:
@@ -27,13 +32,13 @@ def build_recipe(job: Job, *, use_prefect: bool) -> None:
         manifest, engine = build_as_flow(job), None
     else:
         manifest, engine = run_job(job)
-    print_summary(manifest, Root(job.root), engine)
+    print_summary(manifest, Root(absolute_root(job.root)), engine)
 
 
 def run_job(job: Job, runner: Runner | None = None) -> tuple[ReleaseManifest, Engine]:
     """Run a build here, with bars on a terminal and lines elsewhere. runner: how coarse tasks are run."""
     recipe = read_recipe(job.recipe)
-    root = Root(_absolute(job.root))
+    root = Root(absolute_root(job.root))
     with open_executor(Resources(job.workers, job.dask), shared_root=root.is_shared) as executor:
         direct = run_in_turn if isinstance(executor, SerialExecutor) else run_directly
         bars = Bars(_ERR) if _ERR.is_terminal else None
@@ -44,6 +49,108 @@ def run_job(job: Job, runner: Runner | None = None) -> tuple[ReleaseManifest, En
             return build.run(), engine
 
 
-def _absolute(root: str) -> str:
+def explain_plan(job: Job) -> None:
+    """Print what a build would do. Writes nothing; on a warehouse that has something, inputs are read to be hashed."""
+    from flows.entries import resolve_entries
+    from flows.forums import slice_works
+    from flows.pages import lay_out_entries, open_console, show
+    from flows.plan import Plan
+    from flows.work import find
+    from miners.forums.mining.views import find_view
+    from warehouse.projections import PROJECTIONS
+    from warehouse.publication import CANONICAL
+
+    recipe = read_recipe(job.recipe)
+    view = find_view(recipe.view)
+    root = Root(absolute_root(job.root))
+    known = root if root.exists("stages") else None  # where nothing is made, no hash can be found made
+    plan = Plan(recipe, root, Engine(SerialExecutor()), job.sample)
+    rows = []
+    for entry in resolve_entries(recipe, job.recipe.parent, known, remember=False):
+        tables = dict.fromkeys(piece.table for piece in entry.slices)
+        works = [work for table in tables for work in slice_works(plan, entry, table)]
+        made = sum(find(work) is not None for work in works) if known else 0
+        rows.append((entry, works[0].shape.buckets, made))
+    console = open_console()
+    console.print(lay_out_entries(rows))
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in recipe.splits.shares().items())
+    for line in (
+        f"would publish {root.locate(f'releases/{recipe.name}{_sampled(job.sample)}')}",
+        f"with the view {view.name} ({view.summary}), in the configs {', '.join([CANONICAL, *PROJECTIONS])}",
+        f"and the splits {shares}",
+        "nothing was written",
+    ):
+        console.print(show(line), soft_wrap=True)
+
+
+def list_sources_or_views(*, views: bool) -> None:
+    """Print what a recipe can name."""
+    from flows.pages import lay_out_sources, lay_out_views, open_console
+    from miners.forums.mining.views import VIEWS
+    from miners.registry import list_sources
+
+    page = lay_out_views(VIEWS.values()) if views else lay_out_sources(list_sources().values())
+    open_console().print(page)
+
+
+def show_statistics(root: str, release: str | None, *, as_json: bool) -> None:
+    """Print what is in the latest build of a release: as tables, or as one JSON object."""
+    from flows.pages import open_console
+    from flows.summary import lay_out_statistics
+    from warehouse.publication import find_release
+    from warehouse.statistics import release_statistics
+
+    place = Root(absolute_root(root))
+    statistics = release_statistics(place, find_release(place, release))
+    if as_json:
+        click.echo(statistics.model_dump_json(indent=1))
+    else:
+        open_console().print(lay_out_statistics(statistics))
+
+
+def show_row(root: str, release: str | None, uid: str) -> None:
+    """Print one row, or the dropped rows that go by this reference; raises FatalError where there is neither."""
+    from flows.pages import lay_out_drops, lay_out_row, open_console
+    from warehouse.inspection import find_dropped, find_row
+    from warehouse.publication import find_release
+
+    place = Root(absolute_root(root))
+    manifest = find_release(place, release)
+    row = find_row(place, manifest, uid) if _UID.fullmatch(uid) else None
+    drops = [] if row else find_dropped(place, manifest, uid)
+    if row is None and not drops:
+        raise FatalError(
+            f"`{uid}` is neither a row of {manifest.name} ({manifest.build}) nor one of its dropped rows; expected the "
+            "first digits of a uid, or a reference such as stackexchange/COMMUNITY/ID. Of many rows dropped for one "
+            "reason, those beyond the recipe's `limits.kept_drops` were counted but not kept"
+        )
+    open_console().print(lay_out_row(row) if row else lay_out_drops(drops))
+
+
+def verify_warehouse(root: str, release: str | None) -> None:
+    """Check a warehouse and print what is wrong with it; exits with code 1 where something is."""
+    from flows.pages import lay_out_report, open_console
+    from warehouse import verification
+
+    report = verification.verify_warehouse(Root(absolute_root(root)), release)
+    open_console().print(lay_out_report(report), soft_wrap=True)
+    if report.problems:
+        sys.exit(1)
+
+
+def collect(root: str, *, dry_run: bool) -> None:
+    """Remove what no published build needs, and say how much that was."""
+    from warehouse.garbage import collect_garbage
+
+    gone = collect_garbage(Root(absolute_root(root)), dry_run=dry_run)
+    done = "would remove" if dry_run else "removed"
+    click.echo(f"{done} {gone.files:,} files of {gone.bytes / 2**20:,.1f} MiB that no snapshot reaches")
+
+
+def _sampled(share: float) -> str:
+    return "-sample" if share < 1 else ""
+
+
+def absolute_root(root: str) -> str:
     """Make a local root absolute: worker processes may run elsewhere."""
     return root if "://" in root else os.path.abspath(root)  # noqa: PTH100 (a root may not exist yet, and links in it stay)

@@ -5,6 +5,7 @@ then by its second.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from flows.engine import Made
 from flows.entries import ResolvedEntry
@@ -12,6 +13,7 @@ from flows.plan import Plan, flat, power_of_two
 from flows.work import Stage
 from schemas.fingerprints import Json
 from schemas.manifest import Partition
+from warehouse.dedupe.signatures import Sketch
 from warehouse.partitions import PLAIN, Shape
 
 SIGNATURES = Stage("signatures", "flows.stages.corpus:sign_groups")
@@ -25,18 +27,23 @@ DEDUPE = Stage("dedupe", "flows.stages.corpus:decide_groups")
 _GROUPS_A_BUCKET = 200_000
 
 
-def sketch_options(plan: Plan) -> dict[str, int]:
-    """Give the MinHash settings as `Sketch` takes them."""
+def sketch_of(plan: Plan) -> Sketch:
+    """Read the MinHash settings."""
     dedupe = plan.recipe.dedupe
-    return {"bands": dedupe.bands, "rows": dedupe.rows, "shingle": dedupe.shingle, "seed": dedupe.seed}
+    return Sketch(bands=dedupe.bands, rows=dedupe.rows, shingle=dedupe.shingle, seed=dedupe.seed)
+
+
+def _sketch_given(plan: Plan) -> dict[str, Json]:
+    """Give the settings to stage functions, with the fingerprint of what else decides on a signature's values."""
+    sketch = sketch_of(plan)
+    return {"sketch": asdict(sketch), "kernel": sketch.fingerprint()}
 
 
 def decide(plan: Plan, entries: list[ResolvedEntry], threads: Made, groups: str) -> Made:
     """Decide on every group of every source. groups: function that lists a partition's groups (`module:name`)."""
     count = power_of_two(sum(part.rows for part in flat(threads)) / _GROUPS_A_BUCKET)
     signatures = _sign(plan, threads, groups, count)
-    given: Mapping[str, Json] = {"sketch": sketch_options(plan)}
-    bands = plan.each(BANDS, {"signatures": signatures}, given, shape=Shape("key", count))
+    bands = plan.each(BANDS, {"signatures": signatures}, _sketch_given(plan), shape=Shape("key", count))
     edges = _find_edges(plan, flat(bands), flat(signatures), count)
     policy: Mapping[str, Json] = {"keep": list(plan.recipe.dedupe.keep), "entries": [entry.name for entry in entries]}
     clusters = plan.corpus([plan.work(CLUSTERS, policy, {"edges": edges, "signatures": flat(signatures)})])
@@ -54,7 +61,7 @@ def _sign(plan: Plan, threads: Made, groups: str, count: int) -> Made:
             source: [
                 plan.work(
                     SIGNATURES,
-                    {"sketch": sketch_options(plan), "groups": groups, "entry": source},
+                    {**_sketch_given(plan), "groups": groups, "entry": source},
                     {"threads": (part,)},
                     shape=Shape("ref", count),
                 )

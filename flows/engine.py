@@ -1,5 +1,6 @@
 """The engine: brings works to an executor, keeps what is already made, and counts everything."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor, as_completed
@@ -68,6 +69,7 @@ class Engine:
     made: dict[str, Made] = field(default_factory=dict)
     computed: dict[str, int] = field(default_factory=dict)
     reused: dict[str, int] = field(default_factory=dict)
+    _counting: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def stage(self, works: Mapping[str, Sequence[Work]]) -> Made:
         """Run one stage over all sources: {source: works} -> {source: partitions}, in the order of the works."""
@@ -105,9 +107,9 @@ class Engine:
         self.reporter.begin(stage, source, len(works), len(works) - len(missing))
         for at, part in self._make(source, works, missing):
             found[at] = part
-            self.computed[stage] = self.computed.get(stage, 0) + 1
+            self._count(self.computed, stage, 1)
             self.reporter.advance(stage, source)
-        self.reused[stage] = self.reused.get(stage, 0) + len(works) - len(missing)
+        self._count(self.reused, stage, len(works) - len(missing))
         self.reporter.end(stage, source)
         parts = tuple(part for part in found if part is not None)
         self._hold_ceiling(source, parts)
@@ -136,6 +138,11 @@ class Engine:
         if failed:
             shown = "\n".join(f"  {error}" for error in failed[:5])
             raise CeilingError(f"{source}: {len(failed)} of {len(works)} partitions could not be made:\n{shown}")
+
+    def _count(self, counts: dict[str, int], stage: str, more: int) -> None:
+        """Add to a stage's count; steps of one stage run side by side, in threads."""
+        with self._counting:
+            counts[stage] = counts.get(stage, 0) + more
 
     def _hold_ceiling(self, source: str, parts: Sequence[Partition]) -> None:
         total = add_up(part.tally() for part in parts)

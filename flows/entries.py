@@ -49,9 +49,14 @@ class FileHash(Record):
     sha256: str
 
 
-def resolve_entries(recipe: Recipe, folder: Path, root: Root | None) -> list[ResolvedEntry]:
-    """Find all inputs; raises RecipeError or InputError. root: where hashes are remembered; None hashes nothing."""
-    entries = [resolved for entry in recipe.inputs for resolved in _resolve(entry, recipe, folder, root)]
+def resolve_entries(recipe: Recipe, folder: Path, root: Root | None, *, remember: bool = True) -> list[ResolvedEntry]:
+    """Find all inputs; raises RecipeError or InputError.
+
+    root: where hashes are remembered; None hashes nothing. remember: whether new hashes are written there.
+    """
+    entries = [
+        resolved for entry in recipe.inputs for resolved in _resolve(entry, recipe, folder, root, remember=remember)
+    ]
     seen: set[str] = set()
     for entry in entries:
         if entry.name in seen:
@@ -60,7 +65,9 @@ def resolve_entries(recipe: Recipe, folder: Path, root: Root | None) -> list[Res
     return entries
 
 
-def _resolve(entry: Entry, recipe: Recipe, folder: Path, root: Root | None) -> Iterator[ResolvedEntry]:
+def _resolve(
+    entry: Entry, recipe: Recipe, folder: Path, root: Root | None, *, remember: bool
+) -> Iterator[ResolvedEntry]:
     source = find_source(entry.source)
     options = check(source.options, entry.options, f"options of {source.name}")
     found = {name: path for start in _expand(entry.path, folder) for name, path in source.find(start).items()}
@@ -76,7 +83,7 @@ def _resolve(entry: Entry, recipe: Recipe, folder: Path, root: Root | None) -> I
             source=source,
             options=options,
             slices=slices,
-            hashes={} if root is None else {file: hash_input(file, root) for file in paths},
+            hashes={} if root is None else {file: hash_input(file, root, remember=remember) for file in paths},
         )
 
 
@@ -93,7 +100,7 @@ def _expand(path: str, folder: Path) -> list[str]:
     return matches
 
 
-def hash_input(path: str, root: Root) -> str:
+def hash_input(path: str, root: Root, *, remember: bool = True) -> str:
     """SHA-256 of an input file, remembered in the warehouse while the file's size and time stay the same."""
     fs, inner = fsspec.url_to_fs(path)
     info = fs.info(inner)
@@ -106,5 +113,6 @@ def hash_input(path: str, root: Root) -> str:
     with fs.open(inner, "rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-    root.write_record(key, FileHash(path=path, size=info["size"], changed=changed, sha256=digest.hexdigest()))
+    if remember:
+        root.write_record(key, FileHash(path=path, size=info["size"], changed=changed, sha256=digest.hexdigest()))
     return digest.hexdigest()

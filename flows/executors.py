@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,15 +31,22 @@ class Resources:
 
 
 class SerialExecutor(Executor):
-    """Runs everything at once, in the calling thread: for tests, debuggers and roots that only this process sees."""
+    """Runs each call at once, in the calling thread: for tests, debuggers and roots that only this process sees.
+
+    Calls from several threads take turns, so that memory holds one partition, whoever runs the steps.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run the call now; its error stays in the future, as with any executor."""
         future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 (an executor hands every error to who asks for the result)
-            future.set_exception(error)
+        with self._turn:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 (an executor hands every error to who asks for the result)
+                future.set_exception(error)
         return future
 
 
@@ -68,18 +75,25 @@ def _open_dask(address: str, workers: int) -> Iterator[Executor]:
     open_client: Any = distributed.Client  # untyped
     open_cluster: Any = distributed.LocalCluster
 
-    if address == "local":
-        with (
-            open_cluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-            open_client(cluster) as client,
-        ):
-            yield client.get_executor(pure=False)
-    else:
+    with ExitStack() as stack:
+        if address == "local":
+            one_thread = dict.fromkeys(_ONE_THREAD, "1")
+            cluster = open_cluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, env=one_thread)
+            client = stack.enter_context(open_client(stack.enter_context(cluster)))
+        else:
+            try:
+                client = stack.enter_context(open_client(address, timeout=10))
+            except (OSError, ValueError) as error:
+                raise FatalError(
+                    f"{address}: no Dask scheduler answers ({error}); expected tcp://HOST:PORT, or `local`"
+                ) from None
         try:
-            with open_client(address, timeout=10) as client:
-                yield client.get_executor(pure=False)
-        except OSError as error:
-            raise FatalError(f"{address}: no Dask scheduler answers ({error}); expected tcp://HOST:PORT") from None
+            yield client.get_executor(pure=False)
+        except distributed.KilledWorker as error:
+            raise FatalError(
+                f"{address}: Dask gave up on a partition ({error}), most likely for want of memory; expected about "
+                "1 GiB a worker thread: raise the workers' limit, or lower `slice_mib` and `bucket_mib` in the recipe"
+            ) from error
 
 
 def _prepare_worker() -> None:

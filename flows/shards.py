@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from flows.duplicates import sketch_options
+from flows.duplicates import sketch_of
 from flows.engine import Made
 from flows.plan import Plan, flat
 from flows.work import Stage
 from schemas.manifest import Partition
 from warehouse.dedupe.curve import catch_curve
-from warehouse.dedupe.signatures import Sketch
 from warehouse.partitions import Shape
 from warehouse.projections import PROJECTIONS
 from warehouse.publication import Draft
@@ -23,7 +22,7 @@ def draft_release(plan: Plan, selected: Made, code_version: str) -> Draft:
     """Cut and project; answers all that publishing needs."""
     cuts, shards = _cut(plan, selected)
     parts = {"pairs": shards} | {config: _project(plan, config, cuts, shards) for config in PROJECTIONS}
-    curve = catch_curve(Sketch(**sketch_options(plan)), plan.recipe.dedupe.threshold)
+    curve = catch_curve(sketch_of(plan), plan.recipe.dedupe.threshold)
     return Draft(
         name=plan.recipe.name if plan.sample >= 1 else f"{plan.recipe.name}-sample",
         recipe=plan.recipe.model_dump(mode="json"),

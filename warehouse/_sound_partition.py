@@ -51,7 +51,7 @@ def _compare_layout(root: Root, partition: Partition) -> str | None:
     if columns != partition.columns_hash:
         return "has other columns than its record says"
     if rows != partition.bucket_rows or sum(rows) != partition.rows:
-        return f"holds {sum(rows):,} rows in {len(rows)} buckets; its record says {partition.rows:,}, or cuts them otherwise"
+        return f"holds {sum(rows):,} rows, in other buckets or numbers than its record says ({partition.rows:,})"
     return None
 
 
@@ -76,9 +76,10 @@ def _read_drops(root: Root, partition: Partition) -> str | None:
     """Look at the file of dropped rows, which is kept for reading and has no hash of its own."""
     if partition.drops_file is None:
         return None
+    path = root.locate(partition.drops_file)
     if not root.exists(partition.drops_file):
-        return f"its dropped rows ({root.locate(partition.drops_file)}) are missing"
+        return f"its dropped rows ({path}) are missing"
     with root.open_arrow(partition.drops_file) as file, pq.ParquetFile(file) as drops:
         if not drops.schema_arrow.equals(DROP):
-            return f"its dropped rows ({root.locate(partition.drops_file)}) have other columns than {', '.join(DROP.names)}"
+            return f"its dropped rows ({path}) have other columns than {', '.join(DROP.names)}"
     return None

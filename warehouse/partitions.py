@@ -168,7 +168,8 @@ def _write_shard(
         path, table.schema, compression="zstd", write_page_index=True, use_content_defined_chunking=True
     ) as writer:
         writer.write_table(table, row_group_size=max(-(-table.num_rows // groups), 1))
-    return np.array([table.num_rows]), outcome.tally(), fingerprint(table.schema.to_string())
+    columns = pq.read_schema(path).to_string()  # as readers see them: Parquet calls a list's `item` an `element`
+    return np.array([table.num_rows]), outcome.tally(), fingerprint(columns)
 
 
 def _write_runs(

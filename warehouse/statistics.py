@@ -125,7 +125,7 @@ def _shares(counts: pl.DataFrame, measure: str) -> dict[int, float]:
 
 
 def _share(counts: pl.DataFrame, condition: pl.Expr) -> float:
-    return float(counts.filter(condition)["count"].sum() / counts["count"].sum())
+    return float(counts.select(pl.col("count").filter(condition).sum() / pl.col("count").sum()).item())
 
 
 def _describe_lengths(counts: pl.DataFrame, longer: Mapping[int, float], communities: pl.DataFrame) -> Lengths:

@@ -5,13 +5,13 @@ of a release the shard itself. Nothing else is touched.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from schemas.errors import CorruptError, FatalError
 from schemas.manifest import Latest, Partition, ReleaseManifest, Snapshot
 from warehouse._release_checks import check_content, check_plan, check_shard
-from warehouse._sound_partition import find_fault
+from warehouse._sound_partition import compare_bytes, find_fault
 from warehouse.partitions import record_key
 from warehouse.publication import name_build
 from warehouse.root import Root
@@ -61,8 +61,8 @@ class _Findings:
 def verify_warehouse(root: Root, release: str | None = None) -> Report:
     """Check every partition that a snapshot reaches, and every build of every release, or of one.
 
-    Raises FatalError where there is nothing of the kind. Every byte is read; memory holds one shard's column and 64 bits
-    a row.
+    Raises FatalError where there is nothing of the kind. Every byte is read; memory holds one column of one shard, and
+    64 bits a row.
     """
     snapshots = _list(root.keys("snapshots"), release)
     files = _list(root.keys("releases"), release)
@@ -188,12 +188,14 @@ def _verify_shards(root: Root, manifest: ReleaseManifest, findings: _Findings) -
     sound = []
     for shard in manifest.shards:
         findings.shards += 1
-        fault = check_shard(root, manifest, shard)
-        if fault is None:
-            sound.append(shard)
-            continue
         key = shard_key(manifest, shard)
-        root.delete(key)
-        findings.add(root.locate(key), fault, _RESTORED)
+        broken = compare_bytes(root, key, shard.bytes, shard.sha256)
+        if broken is not None:
+            root.delete(key)
+            findings.add(root.locate(key), broken, _RESTORED)
+        elif (fault := check_shard(root, manifest, shard)) is not None:
+            findings.add(root.locate(key), fault, _OURS)
+        else:
+            sound.append(shard)
     for path, fault in check_content(root, manifest, sound):
         findings.add(root.locate(path), fault, _OURS)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from flows.work import Inputs
 from schemas.outcome import NOTHING_DROPPED, Outcome
-from warehouse.dedupe.bands import band_rows, candidates
+from warehouse.dedupe.bands import band_rows, candidates, distinct
 from warehouse.dedupe.clusters import decide, label
 from warehouse.dedupe.edges import attach, verify
 from warehouse.dedupe.signatures import Sketch, signature_table
@@ -42,8 +42,10 @@ def pair_candidates(inputs: Inputs, given: Given) -> Iterator[Outcome]:
 
 
 def attach_signatures(inputs: Inputs, given: Given) -> Iterator[Outcome]:
-    """Bring the first group's signature to each candidate."""
-    yield _all_kept(attach(inputs.table("candidates"), inputs.table("signatures", ["ref", "signature"])))
+    """Bring the first group's signature to each candidate, once for each pair however many keys it shares."""
+    found = inputs.table("candidates")
+    attached = attach(distinct(found), inputs.table("signatures", ["ref", "signature"]))
+    yield Outcome(attached, NOTHING_DROPPED, found.num_rows, consumed=found.num_rows)
 
 
 def verify_edges(inputs: Inputs, given: Given) -> Iterator[Outcome]:

@@ -79,7 +79,7 @@ def list_groups(inputs: Inputs, given: Given) -> pa.Table:
         snapshot_at=pl.max_horizontal("created_at", "edited_at").max(),
         score=pl.col("reply_score").sum(),
         license=pl.col("license").filter(question).first(),
-        text=SHOWN.filter(question).first(),
+        text=SHOWN.filter(question).first().str.normalize("NFC"),  # composed or not, a letter is a letter
     )
     entry = pl.lit(given["entry"])
     named = groups.with_columns(ref=hash64(entry, "group_id"), group_key=hash64("group_id"), entry=entry)

@@ -44,6 +44,7 @@ _HEAD = re.compile(
     rb"\A(?:\xef\xbb\xbf)?\s*+(?:<\?xml(?P<declared>[^>]*)\?>)?(?:\s|<!--.*?-->)*+<(?P<root>!?[\w:.-]+)",
     re.DOTALL,
 )
+_CLOSED = re.compile(rb"(?:/|</[\w:.-]+\s*)>\s*\Z")
 _ENCODING = re.compile(rb"""encoding\s*=\s*["'](?!utf-?8["']|us-ascii["'])""", re.IGNORECASE)
 
 # XML 1.0 (5th edition), section 2.2: tab, line feed and carriage return are the only control characters allowed.
@@ -126,6 +127,8 @@ def check_head(head: bytes, layout: Layout) -> None:
         raise InputError(layout.file, f"it holds a <{root}> declaration, which is refused", expected)
     if root != layout.root:
         raise InputError(layout.file, f"it holds the table <{root}>", expected)
+    if len(head) < HEAD_BYTES and _ROW not in head and not _CLOSED.search(head):
+        raise InputError(layout.file, "it ends before its first row", expected)
 
 
 def read_rows(

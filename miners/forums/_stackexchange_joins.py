@@ -6,9 +6,11 @@ import polars as pl
 import pyarrow as pa
 
 from miners.forums._stackexchange_rows import HAS_VOTES, JOIN_KEY
-from schemas.drops import DropReason
+from schemas.drops import DROP, DropReason
 from schemas.inputs import POST
 from schemas.outcome import NOTHING_DROPPED, Outcome
+
+_ORPHANS = pa.schema([DROP.field(name) for name in ("reason", "ref", "detail")])
 
 
 def tally(main: pa.Table, sides: Mapping[str, pa.Table]) -> Outcome:
@@ -47,7 +49,7 @@ def _file_comments(main: pa.Table, comments: pa.Table) -> tuple[pa.Table, pa.Tab
     dropped = found.filter(orphan).select(
         reason=pl.lit(str(DropReason.ORPHAN_COMMENT)), ref="post_id", detail=pl.format("post {}", JOIN_KEY)
     )
-    return filed.filter((~orphan).to_arrow()), dropped.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return filed.filter((~orphan).to_arrow()), dropped.to_arrow().cast(_ORPHANS)
 
 
 def name_authors(main: pa.Table, sides: Mapping[str, pa.Table]) -> Outcome:

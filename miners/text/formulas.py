@@ -33,7 +33,7 @@ _NAME = r"[A-Za-z_:][\w.:-]*"
 _UNSAFE = re.compile(
     r"[`\x00]|~~~"  # would pair with a backtick or fence outside, and lay that code bare
     r"|<[A-Za-z][A-Za-z0-9-]*(?:\s+" + _NAME + r"(?:\s*=\s*(?:[^\s\"'=<>`]+|'[^']*'|\"[^\"]*\"))?)*+"
-    rf"(?:\s*/?>|\Z|\s*{_NAME}\s*=\s*[\"'])"  # a tag, closed here or perhaps beyond the formula
+    r"(?:\s*/?>|\s*\Z|\s*=\s*[\"'])"  # a tag, closed here or perhaps beyond the formula
     r"|</[A-Za-z]|<[!?]|\n\s*<[A-Za-z]"
     r"|<[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+[:@]"  # an autolink: `<javascript:...>`
     r"|\][(:]\s*+[^)\n]{0,300}?(?::|&\#?\w+;)"  # a link or a link's definition, with a scheme

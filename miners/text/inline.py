@@ -36,6 +36,7 @@ _ESCAPED = re.compile(
 )
 _BRACKET = re.compile(r"[\[\]]")
 _LINE_START = re.compile(r"(?=[#>+*=-])(?=\#{1,6}(?:\s|$)|>|[-+*](?:\s|$)|-+$|=+$)|\[(?=[^\n]*\]:)")
+_LINE_STARTS = frozenset("#>+*=-[0123456789")
 _NUMBER = re.compile(r"(\d{1,9})([.)])(?=\s|$)")
 _SCHEME = re.compile(r"(?i)(?:https?|ftp)://[^\s]|mailto:[^\s]")
 _HIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]+")
@@ -224,6 +225,8 @@ def _verbatim(formula: str) -> str:
 
 def _escape_start(line: str) -> str:
     """Escape what would make the line something else than text."""
+    if line[:1] not in _LINE_STARTS:
+        return line
     if _LINE_START.match(line):
         return "\\" + line
     number = _NUMBER.match(line)

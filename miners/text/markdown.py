@@ -2,7 +2,8 @@
 
 Two ways lead to one stream of tags. Bodies as Stack Exchange's renderer writes them (few tags, well nested) are read
 as they stand; all others go through an HTML5 parser (lexbor) and are read from its own, well-formed serialisation. One
-writer turns the stream into Markdown, and nothing in it is recursive: any depth of nesting is read, 24 are shown.
+writer turns the stream into Markdown. Nothing is recursive; quotes and lists are shown 24 deep, and of a body nested
+more than 2,000 deep only the text is kept.
 
 Choices: white space outside code and formulas is one space, and `<br>` a backslash at the line's end. `<sub>` and
 `<sup>` are `x_2` and `x^2`, or plain where longer than a word; `<kbd>` is plain, `<del>` and `<s>` are `~~struck~~`.
@@ -12,6 +13,7 @@ without a safe, absolute address leave their text. Inside inline code a newline 
 """
 
 import re
+from itertools import accumulate
 
 import pyarrow as pa
 from selectolax.lexbor import LexborHTMLParser
@@ -29,6 +31,7 @@ _TIDY_TAG = re.compile(
     r'((?: [a-z]+="[^"<>]*")*) ?/?>'
 )
 _UNTIDY = re.compile(r"&(?!(?:[a-z]{2,6}|#39|#\d{3,4});)|<pre[^>]*>\n|<[a-z]+/|\r")
+_MATH = re.compile(r'<(span|div) class="math[^">]*">([^<$]+)</\1>')  # Discourse's math plugin writes no dollars
 
 _PHRASING = frozenset(["a", "em", "strong", "code", "br", "img", "sub", "sup", "s", "del", "strike", "kbd", "b", "i"])
 _FLOW = _PHRASING | frozenset(["p", "pre", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr"])
@@ -42,6 +45,12 @@ _CHILDREN = dict.fromkeys([*_PHRASING, "p", "h1", "h2", "h3", "h4", "h5", "h6"],
     "code": frozenset[str](),
 }
 """What may stand directly in what, so that an HTML5 parser would change nothing. `br`, `hr` and `img` hold nothing."""
+
+
+_DEEPEST = 2000
+"""Beyond this an HTML5 parser needs minutes (its scope searches grow with the square), and no person writes it."""
+_NESTING = re.compile(r"(?i)<(/?)(?!(?:p|li|t[dhr]|d[dt]|br|hr|img|input|meta|link|option)\b)[a-z]")
+_UNREAD = re.compile(rf"(?is)<({'|'.join(_INVISIBLE)})\b.*?(?:</\1\b[^>]*>|\Z)|<!--.*?(?:-->|\Z)|</?[a-z!?][^>]*>?")
 
 
 def render_markdown(bodies: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -58,7 +67,10 @@ def render(html: str) -> str:
     'see [it](https://a.org/): *$a_1 < b_1$*'
     """
     html = _CONTROLS.sub("", html if html.isascii() else _BAD.sub("\ufffd", html))
-    return write(tidy_tokens(html) or parsed_tokens(html))
+    tokens = tidy_tokens(html)
+    if tokens is None:
+        tokens = [_UNREAD.sub(" ", html)] if _is_too_deep(html) else parsed_tokens(html)
+    return write(tokens)
 
 
 def tidy_tokens(html: str) -> list[str] | None:
@@ -84,4 +96,16 @@ def parsed_tokens(html: str) -> list[str]:
     parser.strip_tags(_INVISIBLE)
     body = parser.body
     serialised = (body.html if body is not None else parser.html) or ""
+    if 'class="math' in serialised:
+        serialised = _MATH.sub(
+            lambda found: found[2].strip().join(["$$" if found[1] == "div" else "$"] * 2), serialised
+        )
     return [token or "" for token in _TAG.split(_CONTROLS.sub("", serialised))]
+
+
+def _is_too_deep(html: str) -> bool:
+    """Tell whether tags are nested so deep that only the text is worth reading. Never so where tags are few."""
+    if html.count("<") < _DEEPEST:
+        return False
+    steps = (-1 if slash else 1 for slash in _NESTING.findall(html))
+    return max(accumulate(steps), default=0) > _DEEPEST

@@ -28,6 +28,8 @@ _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _ATTRIBUTE = re.compile(r'\s([^\s=>]+)="([^"]*)"')
 _LANGUAGE = re.compile(r"(?:^|\s)lang(?:uage)?-(?!(?:none|auto|default|nohighlight)\b)([\w+#.-]{1,30})")
 
+_ORNAMENT = re.compile(r"\b(?:emoji|avatar)\b")  # Discourse's
+
 _Act = Callable[[Writer, str, str], None]
 """(writer, name of the tag, its attributes as they stand in the HTML)."""
 
@@ -148,7 +150,7 @@ def _draw_rule(writer: Writer, _name: str, _source: str) -> None:
 def _show_image(writer: Writer, _name: str, source: str) -> None:
     attributes = _attributes(source)
     url, alt = clean_url(attributes.get("src", "")), attributes.get("alt", "")
-    if url and "emoji" not in attributes.get("class", ""):
+    if url and not _ORNAMENT.search(attributes.get("class", "")):
         writer.run.add_object(image(alt, url))
     else:
         writer.run.add(alt)

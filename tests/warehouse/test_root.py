@@ -1,7 +1,7 @@
-import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -61,13 +61,13 @@ def test_deleting_what_is_not_there_is_fine(root):
     assert root.keys("nothing") == {}
 
 
-@pytest.mark.skipif(not os.path.isdir("/sys/kernel"), reason="needs a place that even root may not write: Linux's /sys")
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a place that even root may not write: Linux's /sys")
 def test_a_read_only_root_says_so():
     with pytest.raises(RootError, match=r"warehouse root .*expected a folder or URL that can be written"):
         Root("/sys/revealed").write("a", b"1")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 def test_a_full_disk_says_so(tmp_path):
     root = Root(str(tmp_path))
     with pytest.raises(RootError, match="is full"), root.staged("a") as path:
@@ -94,9 +94,14 @@ def test_collection_and_build_keep_apart(tmp_path):
     from warehouse.leases import hold_lease
 
     root = Root(str(tmp_path))
-    with hold_lease(root, "one", "build"), hold_lease(root, "two", "build"):
-        with pytest.raises(FatalError, match=r"a build is at work here \((one|two)"), hold_lease(root, "gc", "collection"):
-            pass
+    collect = hold_lease(root, "gc", "collection")
+    with (
+        hold_lease(root, "one", "build"),
+        hold_lease(root, "two", "build"),
+        pytest.raises(FatalError, match=r"a build is at work here \((one|two)"),
+        collect,
+    ):
+        pass
     with hold_lease(root, "gc", "collection"):
         pass
     assert root.keys("leases") == {}

@@ -128,11 +128,7 @@ def test_the_limit_is_the_callers_to_raise(tmp_path):
 def test_a_member_of_another_size_than_declared_is_refused(tmp_path, declared):
     path = tmp_path / "a.7z"
     write_plain_header(path, {"Posts.xml": b"text" * 4096})
-    forge(
-        path,
-        b"\x80" + struct.pack("<H", 1 << 14)[1:] if False else seven_zip_number(1 << 14),
-        seven_zip_number(declared),
-    )
+    forge(path, seven_zip_number(1 << 14), seven_zip_number(declared))
     assert [member.size for member in list_members(str(path))] == [declared]
     with pytest.raises(InputError, match="damaged"):
         list(stream_member(str(path), "Posts.xml"))
@@ -156,11 +152,10 @@ def test_no_forged_header_ends_in_a_traceback(tmp_path):
             seal(forged, header[:place] + bytes([value]) + header[place + 1 :])
             path.write_bytes(forged)
             try:
-                outcomes.add(b"".join(stream_member(str(path), list_members(str(path))[0].name)))
+                members = list_members(str(path))
+                outcomes.update(b"".join(stream_member(str(path), member.name)) for member in members)
             except InputError:
                 outcomes.add("refused")
-            except IndexError:  # the list is empty
-                outcomes.add("nothing in it")
     assert "refused" in outcomes
 
 

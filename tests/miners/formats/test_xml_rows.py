@@ -80,6 +80,7 @@ BAD_ROWS = {
     b'<row Id="1" Body="a" /> lost': DropReason.MALFORMED_ROW,
     b'<row Id="1" Body="a" /><rwo Id="2" Body="b" />': DropReason.MALFORMED_ROW,
     b'<rows Id="1" Body="a" />': DropReason.MALFORMED_ROW,
+    b'<rowId="1" Body="a" />': DropReason.MALFORMED_ROW,
     b'<row Id="1" Body="a" /></things><!DOCTYPE x [<!ENTITY y "z">]><things>': DropReason.MALFORMED_ROW,
 }
 
@@ -190,6 +191,7 @@ BAD_HEADS = {
     b"<?xml version='1.0'?>\n<!-- x --><!DOCTYPE things SYSTEM 'file:///etc/passwd'><things>": "!DOCTYPE",
     "<?xml version='1.0'?><things>".encode("utf-16"): "UTF-8",
     b"<?xml version='1.0' encoding='latin-1'?><things>": "another encoding",
+    b"<?xml version='1.0'?><things>\r\n  <r": "ends before its first row",
     b"7z\xbc\xaf\x27\x1c": "UTF-8 XML",
     b" " * (HEAD_BYTES - 1) + b"x": "UTF-8 XML",
 }
@@ -202,7 +204,12 @@ def test_a_file_that_is_not_the_table_is_refused(head):
 
 
 @pytest.mark.parametrize(
-    "head", [b"<things>", b"\xef\xbb\xbf<?xml version='1.0' encoding=\"utf-8\"?>\n<!-- a --><things />"]
+    "head",
+    [
+        b"<things></things>\n",
+        b"<things><row",
+        b"\xef\xbb\xbf<?xml version='1.0' encoding=\"utf-8\"?>\n<!-- a --><things />",
+    ],
 )
 def test_a_table_is_accepted(head):
     check_head(head, LAYOUT)

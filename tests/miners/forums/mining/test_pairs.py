@@ -139,7 +139,9 @@ def test_another_seed_draws_other_pairs(posts):
     drawn = []
     for seed in (0, 1):
         threads, pairs = mine(posts, scores, seed=seed)
-        drawn.append(select_pairs(pairs.kept, threads, decisions(threads), find_view("worldpm")).kept["uid"].to_pylist())
+        drawn.append(
+            select_pairs(pairs.kept, threads, decisions(threads), find_view("worldpm")).kept["uid"].to_pylist()
+        )
     assert drawn[0] != drawn[1]
 
 

@@ -47,7 +47,16 @@ def test_a_thread_with_two_unequal_replies_is_kept_whole(posts):
             {"3": "duplicate_id"},
         ),
     ],
-    ids=["one reply", "all tied", "no question", "unfiled comment", "blank", "renders to nothing", "nothing asked", "id"],
+    ids=[
+        "one reply",
+        "all tied",
+        "no question",
+        "unfiled comment",
+        "blank",
+        "renders to nothing",
+        "nothing asked",
+        "id",
+    ],
 )
 def test_what_is_dropped_says_why(posts, rows, expected):
     outcome = assemble_threads(posts.table(*rows(posts)))
@@ -58,7 +67,10 @@ def test_what_is_dropped_says_why(posts, rows, expected):
 def test_of_two_rows_with_one_id_the_newest_counts(posts):
     outcome = assemble_threads(
         posts.table(
-            posts.question(), posts.answer("2", 3), posts.answer("3", 1), posts.answer("3", 9, edited_at=posts.answer("x", hours=5)["created_at"])
+            posts.question(),
+            posts.answer("2", 3),
+            posts.answer("3", 1),
+            posts.answer("3", 9, edited_at=posts.answer("x", hours=5)["created_at"]),
         )
     )
     assert kept(outcome)["3"]["score"] == 9
@@ -83,7 +95,9 @@ def test_the_asker_is_known_among_the_repliers(posts):
 def test_html_is_rendered_and_markdown_is_left_alone(posts):
     outcome = assemble_threads(
         posts.table(
-            posts.question(body="<p>Why <em>$a_1$</em>?</p>", markup="html"), posts.answer("2", 3, body="*so*"), posts.answer("3", 1)
+            posts.question(body="<p>Why <em>$a_1$</em>?</p>", markup="html"),
+            posts.answer("2", 3, body="*so*"),
+            posts.answer("3", 1),
         )
     )
     assert kept(outcome)["1"]["body"] == "Why *$a_1$*?"

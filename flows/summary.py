@@ -1,0 +1,153 @@
+"""Summaries: what a release is, in tables; after a build, and whenever `revealed stats` is asked."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from flows.engine import Engine, add_up
+from flows.pages import fill_table, make_table, open_console, show
+from schemas.manifest import FunnelRow, ReleaseManifest, SplitSummary
+from schemas.outcome import Tally
+from schemas.statistics import Distribution, Statistics
+from warehouse.publication import release_folder
+from warehouse.root import Root
+
+_MOST_COMMUNITIES = 20
+_MOST_REASONS = 4  # a line of the funnel; `revealed stats --json` has all of them
+
+
+def print_summary(manifest: ReleaseManifest, root: Root, engine: Engine | None, console: Console | None = None) -> None:
+    """Print what a build released, where the rows went, and how to load it. engine: which did it, if it was here."""
+    console = console or open_console()
+    rows = sum(split.rows + split.tail_rows for split in manifest.splits.values())
+    shards = sum(split.shards for split in manifest.splits.values())
+    console.print(show(f"{manifest.name}, build {manifest.build}", "bold"))
+    console.print(show(f"{rows:,} pairs of {len(manifest.communities)} communities in {shards} equal shards"))
+    console.print(lay_out_funnel(manifest.funnel), lay_out_splits(manifest.splits))
+    if engine is not None:
+        computed, reused = sum(engine.computed.values()), sum(engine.reused.values())
+        console.print(show(f"partitions: {computed} computed, {reused} already made"))
+    console.print("load it:")
+    console.print(show(write_loading(manifest, root)), soft_wrap=True)
+
+
+def write_loading(manifest: ReleaseManifest, root: Root) -> str:
+    """Write the Python that loads a release with `datasets`: the columns that TRL's RewardTrainer reads."""
+    folder = root.locate(release_folder(manifest))
+    if root.is_local:
+        call = f'load_dataset("{folder}")'
+    else:
+        files = ", ".join(f'"{split}": "{folder}/trl/{split}/*.parquet"' for split in manifest.splits)
+        call = f'load_dataset("parquet", data_files={{{files}}})'
+    return f"    from datasets import load_dataset\n    dataset = {call}"
+
+
+def lay_out_statistics(statistics: Statistics) -> Group:
+    """Lay out all that is known of a release."""
+    pairs = show(f"{statistics.release}, build {statistics.build}: {statistics.rows:,} pairs", "bold")
+    return Group(
+        pairs,
+        lay_out_funnel(statistics.funnel),
+        lay_out_splits(statistics.splits),
+        _lay_out_communities(statistics),
+        _lay_out_distributions(statistics),
+        _lay_out_shares(statistics),
+    )
+
+
+def lay_out_funnel(funnel: Iterable[FunnelRow]) -> Table:
+    """Sum the funnel up over its sources: a line a stage, with what it dropped and why."""
+    stages: dict[str, list[Tally]] = {}
+    for row in funnel:
+        stages.setdefault(row.stage, []).append(Tally(row.rows_in, row.rows_out, row.dropped, row.produced))
+    totals = {stage: add_up(tallies) for stage, tallies in stages.items()}
+    table = make_table(
+        "stage", "in", "on", "made", "dropped", numbers=("in", "on", "made"), title="where the rows went"
+    )
+    return fill_table(
+        table,
+        (
+            (stage, f"{total.rows_in:,}", f"{total.rows_out:,}", _count(total.produced), _list_reasons(total.dropped))
+            for stage, total in totals.items()
+        ),
+    )
+
+
+def lay_out_splits(splits: Mapping[str, SplitSummary]) -> Table:
+    """List the splits: equal shards, and what is left over in the tail."""
+    numbers = ("shards", "rows a shard", "rows", "in tail/")
+    table = make_table("split", *numbers, numbers=numbers, title="splits")
+    return fill_table(
+        table,
+        (
+            (name, split.shards, f"{split.rows_per_shard:,}", f"{split.rows:,}", f"{split.tail_rows:,}")
+            for name, split in splits.items()
+        ),
+    )
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _list_reasons(dropped: Mapping[str, int]) -> str:
+    ordered = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{count:,} {reason}" for reason, count in ordered[:_MOST_REASONS])
+    rest = len(ordered) - _MOST_REASONS
+    return f"{shown}, and {rest} more" if rest > 0 else shown
+
+
+def _lay_out_communities(statistics: Statistics) -> Table:
+    """List the largest communities."""
+    longer = statistics.lengths.chosen_longer_by_community
+    ordered = sorted(statistics.communities.items(), key=lambda item: (-item[1], item[0]))
+    rest = len(ordered) - _MOST_COMMUNITIES
+    title = "communities" if rest <= 0 else f"communities ({rest} smaller ones are not shown)"
+    table = make_table("community", "pairs", "chosen is longer", numbers=("pairs", "chosen is longer"), title=title)
+    return fill_table(
+        table, ((name, f"{rows:,}", _percent(longer.get(name))) for name, rows in ordered[:_MOST_COMMUNITIES])
+    )
+
+
+def _lay_out_distributions(statistics: Statistics) -> Table:
+    lengths = statistics.lengths
+    measures: dict[str, Distribution] = {
+        "margin": statistics.margin,
+        "chosen score": statistics.chosen_score,
+        "rejected score": statistics.rejected_score,
+        "prompt characters": lengths.prompt_chars,
+        "chosen characters": lengths.chosen_chars,
+        "rejected characters": lengths.rejected_chars,
+        "pairs a prompt": statistics.pairs_per_prompt,
+    }
+    points = ("min", "p5", "p25", "median", "p75", "p95", "max")
+    table = make_table("measure", *points, "mean", numbers=(*points, "mean"), title="distributions")
+    return fill_table(
+        table,
+        (
+            (name, *(f"{getattr(found, point):,}" for point in points), f"{found.mean:,.1f}")
+            for name, found in measures.items()
+        ),
+    )
+
+
+def _lay_out_shares(statistics: Statistics) -> Table:
+    ages, lengths = statistics.ages, statistics.lengths
+    hours = "unknown" if ages.median_hours is None else f"{ages.median_hours:,.1f} hours"
+    rows = [
+        ("decided by one vote", _percent(statistics.margin_one)),
+        ("chosen is longer", _percent(lengths.chosen_longer)),
+        ("right by taking the longer reply", _percent(lengths.length_baseline)),
+        ("chosen is the accepted reply", _percent(statistics.accepted.chosen)),
+        ("rejected is the accepted reply", _percent(statistics.accepted.rejected)),
+        ("chosen is older", _percent(ages.chosen_older)),
+        ("time between the replies (median)", hours),
+        *((f"fit into {most} tokens", _percent(share)) for most, share in statistics.survival.items()),
+        *((f"licence {name}", f"{rows:,} pairs") for name, rows in statistics.licenses.items()),
+    ]
+    return fill_table(make_table("of all pairs", "share", numbers=("share",), title="shares"), rows)
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.1%}"

@@ -1,0 +1,258 @@
+"""One real Prefect server serves all tests here; builds run as flows in this process, or in a real worker's."""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prefect import flow, get_client
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, TaskRunFilter
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import temporary_settings
+
+from flows.commands import run_job
+from flows.deployments import build_as_flow, deploy, run_as_tasks
+from flows.samples import DumpPlan, write_dump
+from flows.settings import Job
+from schemas.errors import CeilingError, CorruptError, FatalError, InputError, TransientError
+from warehouse.publication import find_release
+from warehouse.root import Root
+
+RECIPE = """
+name: Garden_Talk
+inputs:
+- {source: stackexchange, path: garden}
+limits: {max_failure_rate: 0.2}
+release: {min_rows: 10}
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(check, seconds, what):
+    """Ask until the answer is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := check():
+            return answer
+        time.sleep(0.25)
+    pytest.fail(f"not within {seconds} s: {what}")
+
+
+@contextmanager
+def running(command, log, **environment):
+    """Run `prefect COMMAND` in a process group of its own, and end the whole group."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", *command],
+            env=os.environ | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+
+    def healthy():
+        assert server.poll() is None, (folder / "log").read_text()
+        try:
+            return urllib.request.urlopen(f"{url}/health", timeout=2).status == 200
+        except (urllib.error.URLError, TimeoutError):
+            return False
+
+    command = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with running(command, folder / "log", PREFECT_HOME=str(folder)) as server:
+        wait_for(healthy, 120, "a healthy Prefect server")
+        yield url
+
+
+@pytest.fixture
+def client(api):
+    with temporary_settings({"api.url": api}), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("input")
+    write_dump(folder / "garden", DumpPlan(60))
+    (folder / "recipe.yaml").write_text(RECIPE)
+    return folder / "recipe.yaml"
+
+
+def only_run(client, name):
+    [run] = client.read_flow_runs(flow_run_filter=FlowRunFilter(name={"any_": [name]}))
+    return run
+
+
+def task_runs(client, run, count):
+    """Read a run's tasks; the server learns of them a moment after they end."""
+
+    def ended():
+        found = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id={"any_": [run.id]}))
+        return found if len(found) == count and all(task.state.is_final() for task in found) else None
+
+    return wait_for(ended, 30, f"{count} ended tasks")
+
+
+def test_a_flow_makes_the_same_bytes_as_a_direct_build(client, recipe, tmp_path):
+    direct, engine = run_job(Job(recipe=recipe, root=str(tmp_path / "direct"), workers=1))
+    manifest = build_as_flow(Job(recipe=recipe, root=str(tmp_path / "flow"), workers=1))
+
+    assert manifest == direct
+    release = tmp_path / "flow" / "releases" / manifest.name / manifest.build
+    for shard in manifest.shards:
+        assert hashlib.sha256((release / shard.path).read_bytes()).hexdigest() == shard.sha256
+
+    steps = sorted(f"{stage} {source}" for stage, sources in engine.made.items() for source in sources)
+    run = only_run(client, "Garden_Talk")
+    assert 10 <= len(steps) <= 40
+    assert run.state.is_completed()
+    tasks = task_runs(client, run, len(steps))
+    assert sorted(task.name for task in tasks) == steps
+    assert all(task.state.is_completed() and task.run_count == 1 for task in tasks)
+
+    [artifact] = client.read_artifacts(artifact_filter=ArtifactFilter(key={"any_": ["revealed-garden-talk-funnel"]}))
+    assert manifest.build in artifact.description
+    rows = {(row["stage"], row["source"]): row for row in json.loads(artifact.data)}
+    assert {key: (row["in"], row["on"]) for key, row in rows.items()} == {
+        (row.stage, row.source): (row.rows_in, row.rows_out) for row in manifest.funnel
+    }
+
+
+def test_a_transient_error_is_retried_and_results_stay_in_order(client):
+    calls = []
+
+    def flaky():
+        calls.append("flaky")
+        if calls.count("flaky") == 1:
+            raise TransientError("the store looked away")
+        return ("late",)
+
+    @flow(name="steps", flow_run_name="transient")
+    def steps():
+        return run_as_tasks([("flaky step", flaky), ("sound step", lambda: ("early",))])
+
+    assert steps() == [("late",), ("early",)]
+    tasks = task_runs(client, only_run(client, "transient"), 2)
+    assert {task.name: task.run_count for task in tasks} == {"flaky step": 2, "sound step": 1}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FatalError("no such thing"), CeilingError("too much went wrong"), CorruptError("a.arrow", "is torn", "f00d")],
+    ids=lambda error: type(error).__name__,
+)
+def test_other_errors_fail_the_flow_at_once_and_arrive_whole(client, error):
+    calls = []
+
+    def broken():
+        calls.append(1)
+        raise error
+
+    name = f"fails with {type(error).__name__}"
+
+    @flow(name="steps", flow_run_name=name)
+    def steps():
+        run_as_tasks([("broken step", broken)])
+
+    with pytest.raises(type(error)) as raised:
+        steps()
+    assert raised.value is error
+    assert len(calls) == 1
+    run = only_run(client, name)
+    assert run.state.is_failed()
+    assert str(error) in run.state.message
+
+
+def test_a_failed_build_says_why_where_prefect_shows_it(client, recipe, tmp_path):
+    lost = tmp_path / "lost.yaml"
+    lost.write_text(RECIPE.replace("Garden_Talk", "lost").replace("path: garden", "path: nowhere"))
+    with pytest.raises(InputError, match="nowhere"):
+        build_as_flow(Job(recipe=lost, root=str(tmp_path / "root"), workers=1))
+    run = only_run(client, "lost")
+    assert run.state.is_failed()
+    assert "nowhere" in run.state.message
+
+
+def test_deploy_makes_a_pool_and_one_deployment_that_runs_anywhere(client, recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    job = Job(recipe=Path(os.path.relpath(recipe, tmp_path)), root="relative", workers=2)
+    deploy(job, cron="0 3 * * 1", pool="weekly", timezone="UTC")
+    deploy(job, cron="0 4 * * 1", pool="weekly", timezone="Europe/Berlin")
+
+    found = client.read_deployment_by_name("revealed/Garden_Talk")
+    [schedule] = found.schedules
+    assert (schedule.schedule.cron, schedule.schedule.timezone) == ("0 4 * * 1", "Europe/Berlin")
+    assert found.entrypoint == "flows.deployments.build_release"
+    assert found.work_pool_name == "weekly"
+    assert found.global_concurrency_limit.limit == 1
+    assert client.read_work_pool("weekly").type == "process"
+    assert Path(found.parameters["recipe"]).is_absolute()
+    assert found.parameters["root"] == str(tmp_path / "relative")
+    assert Job.model_validate(found.parameters).workers == 2
+    assert "prefect worker start --pool weekly" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("cron", "timezone"), [("every monday", "UTC"), ("0 3 * * 1", "Mars/Olympus"), ("", "UTC")])
+def test_a_schedule_that_cannot_be_is_refused(client, recipe, tmp_path, cron, timezone):
+    with pytest.raises(FatalError, match="five fields"):
+        deploy(Job(recipe=recipe, root=str(tmp_path)), cron=cron, pool="p", timezone=timezone)
+
+
+def test_deploying_needs_an_api_that_answers(recipe, tmp_path):
+    job = Job(recipe=recipe, root=str(tmp_path))
+    with temporary_settings({"api.url": None}), pytest.raises(FatalError, match="PREFECT_API_URL"):
+        deploy(job, cron="0 3 * * 1", pool="p", timezone="UTC")
+    silent = f"http://127.0.0.1:{free_port()}/api"
+    with temporary_settings({"api.url": silent}), pytest.raises(FatalError, match="no Prefect server answers"):
+        deploy(job, cron="0 3 * * 1", pool="p", timezone="UTC")
+
+
+@pytest.mark.slow  # cron knows no shorter time than a minute
+def test_a_worker_builds_the_release_when_the_schedule_fires(client, api, recipe, tmp_path):
+    root = tmp_path / "root"
+    deploy(Job(recipe=recipe, root=str(root), workers=1), cron="* * * * *", pool="minutely", timezone="UTC")
+    deployment = client.read_deployment_by_name("revealed/Garden_Talk")
+
+    def fired():
+        runs = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(deployment_id={"any_": [deployment.id]}),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        )
+        return next((run for run in runs if run.auto_scheduled and run.state.is_completed()), None)
+
+    command = ["worker", "start", "--pool", "minutely", "--type", "process"]
+    with running(command, tmp_path / "log", PREFECT_API_URL=api):
+        run = wait_for(fired, 150, f"a scheduled run that is complete\n{(tmp_path / 'log').read_text()}")
+    log = (tmp_path / "log").read_text()
+    assert run.name == "Garden_Talk"
+    assert find_release(Root(str(root))).name == "Garden_Talk"
+    assert str(run.id) in log
