@@ -87,7 +87,7 @@ def _render_one(_: int) -> int:
 
 
 def render_seconds(path: Path) -> float:
-    """Seconds that rendering alone takes, on the bodies that the build renders: those of threads that can give pairs."""
+    """Time rendering alone, on the bodies that the build renders: those of threads that can give pairs."""
     threads, _ = parse(path)
     wanted = [
         body for question in threads.values() if len({score for score, _ in question[1:]}) > 1 for _, body in question

@@ -1,6 +1,7 @@
 """The demo: a made-up forum in the form of a real dump, built into a release, and what one can do with it."""
 
 import tempfile
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -59,9 +60,9 @@ def _write_input(folder: Path, threads: int) -> Path:
 
 
 def _show_rows(console: Console, root: Root, manifest: ReleaseManifest) -> str:
-    """Show the first rows of the first shard; answers the uid of the first."""
-    shard = canonical_shards(manifest)[0]
-    rows = [read_row(root, manifest, shard, number) for number in range(min(_ROWS, shard.rows))]
+    """Show the first rows of the release; answers the uid of the first."""
+    places = ((shard, number) for shard in canonical_shards(manifest) for number in range(shard.rows))
+    rows = [read_row(root, manifest, shard, number) for shard, number in islice(places, _ROWS)]
     for row in rows:
         console.print()
         console.print(lay_out_row(row))

@@ -12,6 +12,7 @@ from typing import Any
 from schemas.errors import FatalError
 
 _ONE_THREAD = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "ARROW_CPU_THREADS")
+_ANSWER_SECONDS = 10.0  # a scheduler that is there answers at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def _open_dask(address: str, workers: int) -> Iterator[Executor]:
             client = stack.enter_context(open_client(stack.enter_context(cluster)))
         else:
             try:
-                client = stack.enter_context(open_client(address, timeout=10))
+                client = stack.enter_context(open_client(address, timeout=_ANSWER_SECONDS))
             except (OSError, ValueError) as error:
                 raise FatalError(
                     f"{address}: no Dask scheduler answers ({error}); expected tcp://HOST:PORT, or `local`"

@@ -79,19 +79,17 @@ def lay_out_drops(drops: Sequence[Dropped]) -> Group:
 def lay_out_report(report: Report) -> Group:
     """Lay out what a verification checked and found."""
     checked = (
-        f"checked {report.partitions:,} partitions of {report.snapshots} snapshots, "
-        f"and {report.shards:,} shards of {report.builds} builds"
+        f"checked: snapshots {report.snapshots}, their partitions {report.partitions:,}; "
+        f"builds {report.builds}, their shards {report.shards:,}"
     )
     parts: list[RenderableType] = [show(checked)]
     if report.unfinished:
-        parts.append(show(f"{report.unfinished} publications never came to their end; no reader sees them"))
+        parts.append(show(f"publications that never came to their end, which no reader sees: {report.unfinished}"))
     for problem in report.problems:
         parts.append(Text.assemble(show(problem.path, "bold"), " ", show(problem.problem, "red")))
         parts.append(Text.assemble("    ", show(problem.remedy)))
     count = len(report.problems)
-    parts.append(
-        show(f"{count} problem{'s'[: count != 1]}", "bold red") if count else show("no problems", "bold green")
-    )
+    parts.append(show(f"problems: {count}", "bold red") if count else show("no problems", "bold green"))
     return Group(*parts)
 
 
@@ -145,11 +143,11 @@ def _read_messages(messages: object) -> str:
 
 
 def _describe_reply(values: dict[str, object], role: str) -> tuple[str, str]:
+    score, votes, rank, chars = (values[f"{role}_{name}"] for name in ("score", "votes", "rank", "chars"))
     accepted = ", accepted" if values[f"{role}_accepted"] else ""
     return (
-        f"score {values[f'{role}_score']} (votes {values[f'{role}_votes']}{accepted}), "
-        f"rank {values[f'{role}_rank']} of {values['replies']}",
-        f"{values[f'{role}_chars']} characters, {show(values[f'{role}_created_at'])}",
+        f"score {score} (votes {votes}{accepted}), rank {rank} of {values['replies']}",
+        f"{chars} characters, {show(values[f'{role}_created_at'])}",
     )
 
 

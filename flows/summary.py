@@ -23,7 +23,7 @@ def print_summary(manifest: ReleaseManifest, root: Root, engine: Engine | None, 
     rows = sum(split.rows + split.tail_rows for split in manifest.splits.values())
     shards = sum(split.shards for split in manifest.splits.values())
     console.print(show(f"{manifest.name}, build {manifest.build}", "bold"))
-    console.print(show(f"{rows:,} pairs of {len(manifest.communities)} communities in {shards} equal shards"))
+    console.print(show(f"{rows:,} pairs in {shards} shards; communities: {len(manifest.communities)}"))
     console.print(lay_out_funnel(manifest.funnel), lay_out_splits(manifest.splits))
     if engine is not None:
         computed, reused = sum(engine.computed.values()), sum(engine.reused.values())

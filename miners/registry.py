@@ -14,7 +14,7 @@ _GROUP = "revealed.sources"
 
 
 def list_sources() -> dict[str, Source]:
-    """Find every source: {name: source}, sorted. A module `miners/ROUTE/NAME.py` is one if it has a `SOURCE`."""
+    """Find every source, sorted by name. A module or package `miners.ROUTE.NAME` is one if it has a `SOURCE`."""
     found: dict[str, Source] = {}
     for origin, source in [*_built_in(), *_installed()]:
         if found.setdefault(source.name, source) is not source:
@@ -34,7 +34,7 @@ def _built_in() -> Iterator[tuple[str, Source]]:
     for route in _ROUTES:
         package: ModuleType = importlib.import_module(route)
         for module in pkgutil.iter_modules(package.__path__):
-            if not module.ispkg and not module.name.startswith("_"):
+            if not module.name.startswith("_"):
                 name = f"{route}.{module.name}"
                 source = getattr(importlib.import_module(name), "SOURCE", None)
                 if isinstance(source, Source):

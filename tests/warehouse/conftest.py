@@ -1,6 +1,7 @@
 """A small release, made as a build makes one: partitions, cut shards, projections, publication. Without any miner."""
 
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,13 @@ def publish_pairs(root: Root, pairs: pa.Table, files: int = 4, name: str = "smal
     return SmallRelease(root, publish(root, draft), pl.DataFrame(pairs), draft)
 
 
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> SmallRelease:
+    return publish_pairs(Root(str(tmp_path_factory.mktemp("template"))), make_pairs(103))
+
+
 @pytest.fixture
-def small_release(tmp_path: Path) -> SmallRelease:
-    """103 pairs in two splits of four equal shards, each split with a tail."""
-    return publish_pairs(Root(str(tmp_path / "root")), make_pairs(103))
+def small_release(_template: SmallRelease, tmp_path: Path) -> SmallRelease:
+    """103 pairs in two splits of four equal shards, each split with a tail. A copy: a test may damage it."""
+    copy = shutil.copytree(_template.root.path(""), tmp_path / "root")
+    return replace(_template, root=Root(str(copy)))

@@ -117,12 +117,14 @@ def test_a_broken_shard_is_removed_and_the_next_publication_restores_it(
     assert paths(small_release) == []
 
 
-def test_damage_in_place_breaks_the_shard_and_the_partition_it_is_a_link_to(small_release: SmallRelease) -> None:
-    shard = small_release.shard(0)
-    with shard.open("r+b") as file:
+def test_damage_in_place_breaks_the_shard_and_the_partition_it_is_a_link_to(tmp_path: Path) -> None:
+    release = publish_pairs(Root(str(tmp_path)), make_pairs(20), files=2)
+    with release.shard(0).open("r+b") as file:
         file.seek(100)
         file.write(b"\0\0\0\0")
-    assert [Path(path).suffix for path in paths(small_release)] == [".parquet", ".parquet"]
+    [partition, shard] = verify_warehouse(release.root).problems
+    assert partition.path == release.root.path(release.draft.parts["pairs"][0].file)
+    assert shard.path == str(release.shard(0))
 
 
 def test_a_manifest_that_was_changed_condemns_no_sound_shard(small_release: SmallRelease) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miners.formats.xml_rows import HEAD_BYTES, Layout, Rows, check_head, find_rows, read_rows
@@ -50,6 +50,7 @@ XML_TEXT = st.text(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(XML_TEXT, min_size=1, max_size=8))
 def test_any_text_survives_escaping(texts):
     data = write(*(row(number, escape(text)) for number, text in enumerate(texts)))
@@ -97,6 +98,7 @@ def test_a_bad_row_is_quarantined_alone(bad, place):
     assert [number for number, _ in sound(read(data))] == [str(number) for number in range(10, 17)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*BAD_ROWS, row(1), row(2, b"x > y />"), row(3), b"<row Id='4' Body='q'></row>"])))
 def test_neighbours_do_not_change_what_becomes_of_a_row(rows):
     together = read(write(*rows))

@@ -23,10 +23,7 @@ from schemas.outcome import Outcome
 JOIN_KEY = "join_key"
 """Of posts, comments and votes: the id of the post."""
 
-HAS_VOTES = "has_votes"
-"""Of posts: the dump has a table of votes, so that a post without any has none, rather than an unknown number."""
-
-COMMENTS = pa.schema([*POST, pa.field(JOIN_KEY, pa.string(), nullable=False)])
+POSTS = pa.schema([*POST, pa.field(JOIN_KEY, pa.string(), nullable=False)])
 VOTES = pa.schema(
     [
         pa.field(JOIN_KEY, pa.string(), nullable=False),
@@ -36,8 +33,6 @@ VOTES = pa.schema(
     ]
 )
 USERS = pa.schema([pa.field("author", pa.string(), nullable=False), pa.field("author_name", pa.string())])
-
-POSTS_READ = pa.schema([*COMMENTS, pa.field(HAS_VOTES, pa.bool_(), nullable=False)])
 
 _QUESTION, _ANSWER = 1, 2  # PostTypeId
 _ACCEPTED, _UP, _DOWN = 1, 2, 3  # VoteTypeId
@@ -94,11 +89,10 @@ ATTRIBUTES: Mapping[str, Mapping[str, Attribute]] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where rows come from: the community, the salt of its authors' hashes, and whether its votes are known."""
+    """Where rows come from: the community, and the salt of its authors' hashes."""
 
     community: str
     salt: str
-    has_votes: bool
 
 
 def make_posts(rows: Rows, place: Place) -> Outcome:
@@ -125,9 +119,8 @@ def make_posts(rows: Rows, place: Place) -> Outcome:
         "url": _link(place, pl.when(question).then(pl.lit("/q/")).otherwise(pl.lit("/a/"))),
         "flags": _list_flags("OwnerUserId", {Flag.WIKI: "CommunityOwnedDate", Flag.CLOSED: "ClosedDate"}),
         JOIN_KEY: post_id,
-        HAS_VOTES: pl.lit(place.has_votes),
     }
-    return _outcome(typed, _shared_columns(place, "OwnerUserId") | columns, POSTS_READ, dropped)
+    return _outcome(typed, _shared_columns(place, "OwnerUserId") | columns, POSTS, dropped)
 
 
 def make_comments(rows: Rows, place: Place) -> Outcome:
@@ -146,7 +139,7 @@ def make_comments(rows: Rows, place: Place) -> Outcome:
         "flags": _list_flags("UserId", {}),
         JOIN_KEY: pl.col("PostId").cast(pl.String),
     }
-    return _outcome(typed, _shared_columns(place, "UserId") | columns, COMMENTS, dropped)
+    return _outcome(typed, _shared_columns(place, "UserId") | columns, POSTS, dropped)
 
 
 def make_votes(rows: Rows, place: Place) -> Outcome:  # noqa: ARG001 - the four share one signature

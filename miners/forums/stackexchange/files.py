@@ -64,7 +64,8 @@ def _find_sites(fs: AbstractFileSystem, entry: str) -> Iterator[tuple[str, str]]
 def _name_file(file: PurePosixPath) -> Iterator[tuple[str, str]]:
     """Name the site of an archive, of one archive of a set, or of a lone table."""
     if _table_of(file):
-        yield file.name.rpartition("-")[0], _name_set(file)
+        entry = file.name.rpartition("-")[0]
+        yield entry, str(file.with_name(f"{entry}-*.7z"))
     elif file.suffix == ".7z":
         yield file.stem, str(file)
     elif file.suffix == ".xml":
@@ -91,21 +92,6 @@ def list_tables(path: str, max_ratio: float) -> dict[str, Slice]:
         archives = [archive for archive in sorted(fs.glob(root)) if _table_of(PurePosixPath(archive))]
         found = list(chain.from_iterable(_take_members(_spell(fs, archive), max_ratio) for archive in archives))
     return _index(path, found)
-
-
-def has_votes(posts: Slice, max_ratio: float) -> bool:
-    """Tell whether the site of this slice of posts has a table of votes, in the same folder, archive or set."""
-    fs, file = url_to_fs(posts.path)
-    place = PurePosixPath(file)
-    if posts.member is None:
-        return bool(fs.exists(str(place.with_name("Votes.xml"))))
-    if _table_of(place):
-        return any(_table_of(PurePosixPath(item)) == "votes" for item in fs.glob(_name_set(place)))
-    return any(part.table == "votes" for part in _take_members(posts.path, max_ratio))
-
-
-def _name_set(archive: PurePosixPath) -> str:
-    return str(archive.with_name(archive.name.rpartition("-")[0] + "-*.7z"))
 
 
 def _take_file(fs: AbstractFileSystem, table: str, file: str) -> Slice:

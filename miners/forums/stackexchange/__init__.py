@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from miners.formats.archives import MAX_RATIO, stream_member
 from miners.formats.xml_rows import HEAD_BYTES, Layout, check_head, read_rows
-from miners.forums._stackexchange_files import find, has_votes, list_tables
-from miners.forums._stackexchange_joins import name_authors, tally
-from miners.forums._stackexchange_rows import (
+from miners.forums.stackexchange.files import community_of, find, list_tables
+from miners.forums.stackexchange.joins import name_authors, tally
+from miners.forums.stackexchange.rows import (
     ATTRIBUTES,
-    COMMENTS,
     JOIN_KEY,
+    POSTS,
     USERS,
     VOTES,
     Place,
@@ -80,13 +80,11 @@ def _cut(whole: Slice, slice_bytes: int) -> list[Slice]:
 def read(part: Slice, reading: Reading) -> Iterator[Outcome]:
     """Read the rows that begin in a slice, about `chunk_bytes` of XML at a time.
 
-    Posts carry two columns more than POST, JOIN_KEY and HAS_VOTES, and comments the first of them. Whether a site has
-    votes is looked up beside the slice's file.
+    Posts and comments carry one column more than POST, JOIN_KEY.
     """
     limits = cast("Options", reading.options)
     layout = _lay_out(part, limits)
-    votes_known = part.table == "posts" and has_votes(part, limits.max_archive_ratio)
-    place = Place(reading.community, reading.salt, votes_known)
+    place = Place(reading.community, reading.salt)
     opened = _read_file(part, reading.chunk_bytes) if part.member is None else _unpack(part, layout, limits)
     with closing(opened) as blocks:
         for rows in read_rows(blocks, (part.start, part.end), layout, reading.chunk_bytes):
@@ -125,7 +123,7 @@ SOURCE = Source(
     name="stackexchange",
     route=Route.FORUMS,
     summary="Stack Exchange data dumps: Posts.xml, with Votes.xml, Comments.xml and Users.xml where they are; or .7z",
-    tables={"posts": POST, "votes": VOTES, "comments": COMMENTS, "users": USERS},
+    tables={"posts": POST, "votes": VOTES, "comments": POSTS, "users": USERS},
     plan=plan,
     read=read,
     find=find,
@@ -134,4 +132,5 @@ SOURCE = Source(
         Join("names", "author", ("users",), name_authors),
     ),
     options=Options,
+    community=community_of,
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 import pyarrow as pa
 
-from miners.forums._stackexchange_rows import HAS_VOTES, JOIN_KEY
+from miners.forums.stackexchange.rows import JOIN_KEY
 from schemas.drops import DROP, DropReason
 from schemas.inputs import POST
 from schemas.outcome import NOTHING_DROPPED, Outcome
@@ -19,24 +19,23 @@ def tally(main: pa.Table, sides: Mapping[str, pa.Table]) -> Outcome:
     A comment whose post is not among the posts is dropped as ORPHAN_COMMENT. `rows_in` counts posts and comments. The
     columns are those of POST, and no more.
     """
-    posts = _count_votes(main, pl.DataFrame(sides["votes"]))
+    posts = _count_votes(main, sides["votes"]) if "votes" in sides else main.select(POST.names)
+    if "comments" not in sides:
+        return Outcome(posts, NOTHING_DROPPED, main.num_rows)
     comments, orphans = _file_comments(main, sides["comments"])
     return Outcome(pa.concat_tables([posts, comments]), orphans, main.num_rows + sides["comments"].num_rows)
 
 
-def _count_votes(main: pa.Table, votes: pl.DataFrame) -> pa.Table:
-    """Sum the votes of each post: without any it has 0 where the dump has a table of votes, and null where not.
+def _count_votes(main: pa.Table, votes: pa.Table) -> pa.Table:
+    """Sum the votes of each post, 0 where there are none; without a table of votes the numbers stay unknown.
 
     An answer was accepted on the day of its vote of that type; where the asker changed their mind, the last day counts.
     """
-    counted = votes.group_by(JOIN_KEY).agg(pl.sum("upvotes", "downvotes"), pl.max("accepted_at"))
-    keys = pl.DataFrame(main.select([JOIN_KEY, *({HAS_VOTES} & set(main.column_names))]))
-    known = pl.col(HAS_VOTES) if HAS_VOTES in keys.columns else pl.lit(value=False)
-    none = pl.when(known).then(pl.lit(0, pl.Int64))
-    joined = keys.join(counted, on=JOIN_KEY, how="left", maintain_order="left").select(
-        pl.col("upvotes", "downvotes").fill_null(none), "accepted_at"
+    counted = pl.DataFrame(votes).group_by(JOIN_KEY).agg(pl.sum("upvotes", "downvotes"), pl.max("accepted_at"))
+    joined = pl.DataFrame(main.select([JOIN_KEY])).join(counted, on=JOIN_KEY, how="left", maintain_order="left")
+    return _replace(
+        main.select(POST.names), joined.select(pl.col("upvotes", "downvotes").fill_null(0), pl.col("accepted_at"))
     )
-    return _replace(main.select(POST.names), joined)
 
 
 def _file_comments(main: pa.Table, comments: pa.Table) -> tuple[pa.Table, pa.Table]:

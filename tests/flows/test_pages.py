@@ -1,0 +1,134 @@
+"""Pages show every value letter by letter: nothing in it styles, links or steers."""
+
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+
+from flows.pages import lay_out_drops, lay_out_report, lay_out_row, show
+from flows.summary import lay_out_funnel, write_loading
+from schemas.manifest import FunnelRow, ReleaseManifest, SplitSummary
+from warehouse.inspection import Dropped, Row
+from warehouse.root import Root
+from warehouse.verification import Problem, Report
+
+HOSTILE = "[bold]x[/bold] [link=https://evil.example.com]y[/link] \x1b[2J\x1b]0;title\x07 \x9b31m \u202eback"
+
+
+def draw(page: RenderableType) -> str:
+    console = Console(file=StringIO(), width=200, force_terminal=False, color_system=None, highlight=False)
+    console.print(page)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def row(**values: object) -> Row:
+    pair: dict[str, object] = {
+        "uid": "0" * 32,
+        "community": "bees.example.com",
+        "group_id": "stackexchange/bees.example.com/1",
+        "cluster_id": "stackexchange/bees.example.com/1",
+        "split": "train",
+        "license": "CC-BY-SA-4.0",
+        "url": None,
+        "attribution": None,
+        "created_at": datetime(2020, 5, 17, 8, 30, tzinfo=UTC),
+        "replies": 3,
+        "margin": 4,
+        "prompt": [{"role": "user", "content": "How?"}],
+    }
+    for role in ("chosen", "rejected"):
+        pair |= {f"{role}_{name}": 2 for name in ("score", "votes", "rank", "chars")}
+        pair |= {f"{role}_accepted": role == "chosen", f"{role}_created_at": None}
+        pair[role] = [{"role": "assistant", "content": f"the {role} answer"}]
+    return Row("releases/a/b/train/part.parquet", 7, pair | values)
+
+
+def drop(**values: str | None) -> Dropped:
+    known: dict[str, str | None] = {"ref": "a/b/1", "file": None, "detail": None, "row": None}
+    return Dropped(stage="threads", source="bees", reason="all_tied", words="all tied", offset=None, **(known | values))
+
+
+def test_a_row_reads_from_the_question_to_where_it_came_from() -> None:
+    page = draw(lay_out_row(row()))
+    order = ["How?", "the chosen answer", "the rejected answer", "margin", "0" * 32, "part.parquet"]
+    assert sorted(order, key=page.index) == order
+    assert "2020-05-17 08:30 UTC" in page
+    assert page.count("accepted") == 1
+
+
+def test_several_turns_keep_their_roles() -> None:
+    page = draw(lay_out_row(row(prompt=[{"role": "user", "content": "One"}, {"role": "assistant", "content": "Two"}])))
+    assert "user: One" in page
+    assert "assistant: Two" in page
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        lay_out_row(row(prompt=[{"role": "user", "content": HOSTILE}])),
+        lay_out_row(row(community=HOSTILE)),
+        lay_out_row(row(url=HOSTILE)),
+        lay_out_drops([drop(ref=HOSTILE)]),
+        lay_out_drops([drop(row=HOSTILE)]),
+        lay_out_report(Report(1, 1, 1, 1, 0, (Problem(HOSTILE, "is missing", "build"),))),
+        lay_out_funnel([FunnelRow(stage=HOSTILE, source="a", rows_in=0, rows_out=0, dropped={})]),
+    ],
+)
+def test_hostile_text_is_harmless_wherever_it_stands(page: RenderableType) -> None:
+    drawn = draw(page)
+    assert not set(drawn) & set("\x1b\x07\x9b\u202e")
+    assert "[bold]x[/bold] [link=https://evil.example.com]y[/link]" in drawn
+
+
+def test_escapes_in_the_json_of_a_dropped_row_are_taken_out_after_decoding() -> None:
+    assert "\x1b" not in draw(lay_out_drops([drop(row='{"body": "\\u001b[31mred"}')]))
+
+
+@given(st.text())
+def test_what_is_shown_keeps_every_letter_and_no_control(text: str) -> None:
+    shown = show(text).plain
+    assert all(letter in "\t\n" or not (letter < " " or "\x7f" <= letter <= "\x9f") for letter in shown)
+    assert [letter for letter in text if letter.isalnum()] == [letter for letter in shown if letter.isalnum()]
+
+
+def test_only_the_first_drops_are_laid_out_and_the_rest_counted() -> None:
+    assert "and 5 more" in draw(lay_out_drops([drop()] * 25))
+
+
+def test_the_funnel_sums_up_the_sources_of_a_stage() -> None:
+    rows = [
+        FunnelRow(stage="pairs", source=name, rows_in=10, rows_out=7, dropped={"all_tied": 3}, produced=1500)
+        for name in ("a", "b")
+    ]
+    [line] = [line.split() for line in draw(lay_out_funnel(rows)).splitlines() if "pairs" in line]
+    assert line == ["pairs", "20", "14", "3,000", "6", "all_tied"]
+
+
+def test_a_stage_with_many_reasons_names_the_four_largest() -> None:
+    dropped = {f"reason_{n}": n for n in range(1, 7)}
+    page = draw(lay_out_funnel([FunnelRow(stage="a", source="b", rows_in=21, rows_out=0, dropped=dropped)]))
+    assert "6 reason_6, 5 reason_5, 4 reason_4, 3 reason_3, and 2 more" in page
+
+
+def test_a_release_in_a_store_is_loaded_by_its_files() -> None:
+    split = SplitSummary(rows=1, shards=1, rows_per_shard=1, tail_rows=0)
+    manifest = ReleaseManifest(
+        name="a",
+        build="b",
+        route="forums",
+        recipe={},
+        code_version="0",
+        columns_hash={},
+        splits={"train": split},
+        shards=(),
+        funnel=(),
+        licenses={},
+        communities={},
+        catch_curve=(),
+    )
+    written = write_loading(manifest, Root("memory://root"))
+    assert 'load_dataset("parquet", data_files={"train": "memory:///root/releases/a/b/trl/train/*.parquet"})' in written

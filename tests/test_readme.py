@@ -1,0 +1,106 @@
+"""The README's commands and code are run as they stand."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from flows.samples import DumpPlan, write_dump
+from schemas.recipe import Recipe, read_recipe
+from warehouse.publication import find_release
+from warehouse.root import Root
+
+TOP = Path(__file__).parents[1]
+README = (TOP / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def revealed(arguments, folder):
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def first_uid(warehouse):
+    manifest = find_release(Root(str(warehouse)), "my-forums")
+    shard = warehouse / "releases" / manifest.name / manifest.build / manifest.shards[0].path
+    return pq.read_table(shard, columns=["uid"])["uid"][0].as_py()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder in which the README's recipe has its dumps."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "recipe.yaml").write_text(blocks("yaml")[0])
+    write_dump(folder / "dumps" / "garden.example.com", DumpPlan(threads=600))
+    return folder
+
+
+def test_the_two_commands_stand_in_the_readme():
+    assert "pip install uv && uv run revealed demo\n" in README
+    assert "pip install uv && uv run pytest\n" in README
+
+
+def test_the_commands_run_as_they_stand(place):
+    commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("uv run revealed")]
+    assert len(commands) == 8
+    for command in commands:
+        arguments = shlex.split(command, comments=True)[3:]
+        if arguments[0] == "schedule":  # needs a server: tests/flows/test_deployments.py runs it
+            arguments = ["schedule", "--help"]
+        if "UID" in arguments:
+            arguments[arguments.index("UID")] = first_uid(place / "warehouse")
+        done = revealed(arguments, place)
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def test_the_code_runs_as_it_stands(place):
+    assert revealed(["build", "recipe.yaml", "--root", "warehouse"], place).returncode == 0
+    build = find_release(Root(str(place / "warehouse")), "my-forums").build
+    code = blocks("python")[0].replace("/BUILD", f"/{build}")
+    code += "\nassert {'chosen', 'rejected'} == set(train.column_names) < set(pairs.column_names)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"HF_HOME": str(place / "hub"), "HF_HUB_OFFLINE": "1", "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_demo_runs(tmp_path):
+    done = revealed(["demo", "--threads", "200", "--root", str(tmp_path)], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "load_dataset(" in done.stdout
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_example_recipes_are_recipes_and_show_the_defaults(path):
+    recipe = read_recipe(path)
+    shortest = Recipe.model_validate({key: yaml.safe_load(path.read_text())[key] for key in ("name", "inputs")})
+    assert recipe == shortest
+
+
+def test_help_is_quick_because_heavy_imports_are_lazy():
+    heavy = {"polars", "pyarrow", "numba", "prefect", "distributed"}
+    code = f"import sys, flows.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_no_file_names_a_package_index():
+    listed = subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True, check=True).stdout.split()
+    assert "uv.lock" not in listed
+    for name in ("pyproject.toml", "constraints.txt", "docker-compose.yml"):
+        assert "index-url" not in (TOP / name).read_text(), name
+        assert "/simple" not in (TOP / name).read_text(), name
