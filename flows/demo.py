@@ -12,6 +12,7 @@ from flows.pages import lay_out_row, open_console, show
 from flows.samples import DumpPlan, write_dump
 from flows.settings import Job
 from flows.summary import print_summary
+from schemas.errors import RootError
 from schemas.manifest import ReleaseManifest
 from warehouse.inspection import read_row
 from warehouse.root import Root
@@ -47,7 +48,10 @@ def run_demo(root: str, workers: int, dask: str | None, threads: int) -> None:
 
 def _write_input(folder: Path, threads: int) -> Path:
     """Write the dump, and beside it the recipe that builds it; answers the recipe's path."""
-    write_dump(folder / _SITE, DumpPlan(threads=threads, site=_SITE))
+    try:
+        write_dump(folder / _SITE, DumpPlan(threads=threads, site=_SITE))
+    except OSError as error:
+        raise RootError(f"{folder}: cannot be written ({error.strerror}); expected a --root that can be") from None
     recipe = folder / "garden.yaml"
     values = {
         "name": "garden",

@@ -31,7 +31,8 @@ def show(value: object, style: str = "") -> Text:
     """Make a value a text that is shown letter by letter; None is a dash."""
     if isinstance(value, datetime):
         value = f"{value:%Y-%m-%d %H:%M} UTC"
-    return Text("-" if value is None else _ACTIVE.sub("", str(value)), style=style)
+    letters = "-" if value is None else str(value).encode("utf-8", "replace").decode()  # JSON may hold half characters
+    return Text(_ACTIVE.sub("", letters), style=style)
 
 
 def open_console() -> Console:

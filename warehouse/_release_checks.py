@@ -28,8 +28,11 @@ def check_plan(manifest: ReleaseManifest) -> Iterator[str]:
                 f"split {name}: {len(even)} shards of {sum(even)} rows and {tail} in the tail; "
                 f"its summary says {split.shards}, {split.rows} and {split.tail_rows}"
             )
-    places = {config: _places(manifest, config) for config in manifest.columns_hash}
-    for config, own_places in places.items():
+    unknown = {shard.split for shard in manifest.shards} - manifest.splits.keys()
+    if unknown:
+        yield f"there are shards of splits that it does not list: {', '.join(sorted(unknown))}"
+    places = {config: _places(manifest, config) for config in {shard.config for shard in manifest.shards}}
+    for config, own_places in sorted(places.items()):
         if own_places != places.get(CANONICAL):
             yield f"config {config}: its shards are not row by row those of `{CANONICAL}`"
 
@@ -50,7 +53,7 @@ def check_shard(root: Root, manifest: ReleaseManifest, shard: Shard) -> str | No
         return f"has {sum(groups):,} rows; the manifest says {shard.rows:,}"
     if len(groups) != shard.row_groups or len(set(groups)) > 1:
         return f"has row groups of {groups} rows; the manifest says {shard.row_groups} equal ones"
-    if columns != manifest.columns_hash[shard.config]:
+    if columns != manifest.columns_hash.get(shard.config):
         return f"has other columns than the manifest says of config {shard.config}"
     return None
 
@@ -81,7 +84,7 @@ def check_content(root: Root, manifest: ReleaseManifest, sound: Sequence[Shard])
 
 def _hashes(root: Root, manifest: ReleaseManifest, shards: Sequence[Shard], column: str) -> pl.DataFrame:
     """Give hash and split (as a number) of every row."""
-    numbers = {name: at for at, name in enumerate(manifest.splits)}
+    numbers = {name: at for at, name in enumerate(sorted({shard.split for shard in shards}))}
     parts = [
         read_columns(root, manifest, shard, [column]).select(
             hash=hash64(column), split=pl.lit(numbers[shard.split], pl.UInt8)

@@ -181,22 +181,24 @@ def test_what_is_neither_row_nor_drop_is_an_error_that_says_what_to_give(garden:
     assert "first digits of a uid" in refused.stderr
 
 
-def test_verify_finds_damage_and_the_next_build_repairs_it(garden: Path, warehouse: Path) -> None:
-    assert revealed("verify", "--root", warehouse).exit_code == 0
-    shards = sorted(warehouse.glob("releases/garden/*/train/*.parquet"))
-    sound = shards[0].read_bytes()
-    shards[0].write_bytes(sound[:-1] + b"?")
-    partition = next(warehouse.glob("stages/threads/*/*.arrow"))
-    partition.write_bytes(partition.read_bytes()[:-1] + b"?")
-    found = revealed("verify", "--root", warehouse)
+def test_verify_finds_damage_and_the_next_build_repairs_it(garden: Path, tmp_path: Path) -> None:
+    """A shard is a hard link to its partition, so that damage in place breaks both."""
+    build = ("build", garden / "recipe-0.yaml", "--root", tmp_path, "--workers", "1")
+    revealed(*build)
+    assert revealed("verify", "--root", tmp_path).exit_code == 0
+    shard = min(tmp_path.glob("releases/garden/*/train/*.parquet"))
+    threads = next(tmp_path.glob("stages/threads/*/*.arrow"))
+    sound = shard.read_bytes()
+    for path in (shard, threads):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    found = revealed("verify", "--root", tmp_path)
     assert found.exit_code == 1
-    assert "problems: 2" in found.stdout
-    assert shards[0].name in found.stdout
-    assert partition.name in found.stdout
-    rebuilt = revealed("build", garden / "recipe-0.yaml", "--root", warehouse, "--workers", "1")
-    assert "partitions: 1 computed" in rebuilt.stdout
-    assert shards[0].read_bytes() == sound
-    assert revealed("verify", "--root", warehouse).exit_code == 0
+    assert "problems: 3" in found.stdout
+    assert shard.name in found.stdout
+    assert threads.name in found.stdout
+    assert "partitions: 2 computed" in revealed(*build).stdout
+    assert shard.read_bytes() == sound
+    assert revealed("verify", "--root", tmp_path).exit_code == 0
 
 
 def test_collection_takes_what_no_snapshot_reaches_and_nothing_else(warehouse: Path) -> None:
@@ -253,3 +255,10 @@ def test_the_demo_builds_shows_rows_and_says_how_to_go_on(
         assert line in shown.stdout
     [show] = [line.split() for line in shown.stdout.splitlines() if line.strip().startswith("revealed show")]
     assert revealed(*show[1:]).exit_code == 0
+
+
+def test_the_demo_refuses_a_root_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    refused = revealed("demo", "--threads", "20", "--root", tmp_path / "file")
+    assert refused.exit_code == 2
+    assert "expected a --root that can be" in refused.stderr

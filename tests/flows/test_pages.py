@@ -88,6 +88,10 @@ def test_escapes_in_the_json_of_a_dropped_row_are_taken_out_after_decoding() -> 
     assert "\x1b" not in draw(lay_out_drops([drop(row='{"body": "\\u001b[31mred"}')]))
 
 
+def test_half_a_character_can_be_printed() -> None:
+    draw(lay_out_drops([drop(row='{"body": "\\ud83d"}')])).encode()
+
+
 @given(st.text())
 def test_what_is_shown_keeps_every_letter_and_no_control(text: str) -> None:
     shown = show(text).plain

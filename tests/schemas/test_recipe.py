@@ -75,7 +75,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     )
 )
 def test_any_values_that_are_no_recipe_give_a_recipe_error(values):
-    with pytest.raises(RecipeError, match="^here: "):
+    with pytest.raises(RecipeError, match=r"^here: "):
         check(Recipe, values, "here")
 
 

@@ -234,6 +234,9 @@ def test_a_manifest_is_held_against_itself(small_release: SmallRelease) -> None:
     first = manifest.shards[0].model_copy(update={"rows": 7})
     faults = list(check_plan(manifest.model_copy(update={"shards": (first, *manifest.shards[1:])})))
     assert [fault.split(":")[0] for fault in faults] == ["split train", "split train", "config trl"]
+    fewer = {"splits": {"train": manifest.splits["train"]}}
+    [fault] = check_plan(manifest.model_copy(update=fewer))
+    assert fault == "there are shards of splits that it does not list: test"
 
 
 @pytest.mark.parametrize(
