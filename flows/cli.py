@@ -38,7 +38,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except RevealedError as error:
-            click.secho(f"error: {error}", fg="red", err=True)
+            click.secho(f"error: {_plain(str(error))}", fg="red", err=True)
             sys.exit(error.exit_code)
 
 
@@ -151,6 +151,11 @@ def gc(root: str, dry_run: bool) -> None:
     from flows.commands import collect
 
     collect(root, dry_run=dry_run)
+
+
+def _plain(message: str) -> str:
+    """Take control characters out: a message may quote a file's name."""
+    return "".join(letter for letter in message if letter.isprintable() or letter == "\n")
 
 
 def _share(text: str | None) -> float:

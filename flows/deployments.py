@@ -6,13 +6,11 @@ lies in the warehouse, not in Prefect's results: a run that is lost or repeated 
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 from prefect import flow, get_client, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -22,7 +20,7 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
-from prefect.futures import PrefectFuture, as_completed
+from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -40,12 +38,21 @@ Parts = tuple[Partition, ...]
 
 _PAUSES_SECONDS = (2.0, 4.0, 8.0)  # as the engine's own patience, which does not apply here: run_directly has it
 _TASK_THREADS = 8  # they only wait for the executor
-_SERVER_START_SECONDS = 120  # of a server of one's own: 15-17 s on two cores, against Prefect's limit of 20 s
+_OWN_SERVER = {
+    "server.ephemeral.startup_timeout_seconds": 120,  # 15-17 s on two cores, against Prefect's limit of 20 s
+    "server.analytics_enabled": False,
+}
 
 
 def build_as_flow(job: Job) -> ReleaseManifest:
-    """Build as a flow run of the configured Prefect API; where there is none, Prefect starts a server for this run."""
-    with temporary_settings(set_defaults={"server.ephemeral.startup_timeout_seconds": _SERVER_START_SECONDS}):
+    """Build as a flow run of the configured Prefect API; where there is none, Prefect starts a server for this run.
+
+    Raises what a direct build raises, and FatalError where the configured API does not answer.
+    """
+    address = get_current_settings().api.url
+    if address:
+        _greet(address)
+    with temporary_settings(set_defaults=_OWN_SERVER):
         manifest: ReleaseManifest = build_release(**_parameters(job))
         return manifest
 
@@ -59,21 +66,26 @@ def deploy(job: Job, cron: str, pool: str, timezone: str) -> None:
     """
     name = _release_name(job.recipe, job.sample)
     schedule = _schedule(cron, timezone)
-    address = _address()
+    address = get_current_settings().api.url
+    if not address:
+        raise FatalError(
+            "no Prefect API is configured, and a schedule needs a server that stays; expected its address in "
+            "PREFECT_API_URL, such as http://127.0.0.1:4200/api (`prefect server start` starts one)"
+        )
+    _greet(address)
     limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-    with _reaching(address):
-        with get_client(sync_client=True) as client:
-            _prepare_pool(client, pool)
-        RunnerDeployment.from_flow(
-            build_release,
-            name=name,
-            schedules=[schedule],
-            parameters=_parameters(job),
-            concurrency_limit=limit,
-            work_pool_name=pool,
-            description=f"Builds {job.recipe} into {job.root}",
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        ).apply()
+    with get_client(sync_client=True) as client:
+        _prepare_pool(client, pool)
+    RunnerDeployment.from_flow(
+        build_release,
+        name=name,
+        schedules=[schedule],
+        parameters=_parameters(job),
+        concurrency_limit=limit,
+        work_pool_name=pool,
+        description=f"Builds {job.recipe} into {job.root}",
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    ).apply()
     click.echo(
         f"Deployment revealed/{name} builds {job.recipe} at `{cron}` ({timezone}).\n"
         f"Runs start when a worker is up, where that path and the warehouse are seen:\n"
@@ -110,10 +122,13 @@ def build_release(
 
 
 def run_as_tasks(steps: Sequence[Step]) -> list[Parts]:
-    """Run the steps of a stage as tasks, side by side; the first that fails ends the stage, and so the flow."""
+    """Run the steps of a stage as tasks, side by side; answer their results in order, or raise the first error.
+
+    One that fails shows at once, and is repeated only if it may pass. The stage ends when all have ended: what the
+    others make is kept for the next run, and a step must not outlive the executor that its partitions wait for.
+    """
     futures: list[PrefectFuture[Parts]] = [_as_task(name, call).submit() for name, call in steps]
-    for future in as_completed(futures):
-        future.result()
+    wait(futures)
     return [future.result() for future in futures]
 
 
@@ -175,25 +190,14 @@ def _schedule(cron: str, timezone: str) -> CronSchedule:
         ) from None
 
 
-def _address() -> str:
-    address = get_current_settings().api.url
-    if not address:
-        raise FatalError(
-            "no Prefect API is configured, and a schedule needs a server that stays; expected its address in "
-            "PREFECT_API_URL, such as http://127.0.0.1:4200/api (`prefect server start` starts one)"
-        )
-    return address
-
-
-@contextmanager
-def _reaching(address: str) -> Iterator[None]:
-    """Turn a silent server into our error."""
-    try:
-        yield
-    except httpx.TransportError as error:
+def _greet(address: str) -> None:
+    """Raise FatalError where no server answers."""
+    with get_client(sync_client=True) as client:
+        error = client.api_healthcheck()
+    if error is not None:
         raise FatalError(
             f"{address}: no Prefect server answers ({error}); expected one at PREFECT_API_URL (`prefect server start`)"
-        ) from error
+        )
 
 
 def _prepare_pool(client: SyncPrefectClient, name: str) -> WorkPool:

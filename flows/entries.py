@@ -103,7 +103,10 @@ def _expand(path: str, folder: Path) -> list[str]:
 def hash_input(path: str, root: Root, *, remember: bool = True) -> str:
     """SHA-256 of an input file, remembered in the warehouse while the file's size and time stay the same."""
     fs, inner = fsspec.url_to_fs(path)
-    info = fs.info(inner)
+    try:
+        info = fs.info(inner)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "a file that this user may read") from error
     changed = str(info.get("mtime") or info.get("ETag") or info.get("LastModified") or "")
     key = f"inputs/{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
     known = root.read_record(key, FileHash)

@@ -47,12 +47,12 @@ class Bars:
     def __post_init__(self) -> None:
         """Lay the columns out."""
         self._progress = Progress(
-            TextColumn("{task.description:<11}"),
+            TextColumn("{task.description:<15}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TextColumn("partitions"),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=self.console,
         )
 
@@ -95,7 +95,8 @@ class Lines:
     def begin(self, stage: str, source: str, total: int, reused: int) -> None:
         """Say what the step is about to do."""
         made = f", {reused} already made" if reused else ""
-        print(f"{stage} {source}: {total} partitions{made}", file=sys.stderr, flush=True)  # noqa: T201
+        name = "".join(letter for letter in source if letter.isprintable())
+        print(f"{stage} {name}: {total} partitions{made}", file=sys.stderr, flush=True)  # noqa: T201
 
     def advance(self, stage: str, source: str) -> None:
         """Do nothing: logs are kept short."""

@@ -75,14 +75,14 @@ def lay_out_funnel(funnel: Iterable[FunnelRow]) -> Table:
 
 
 def lay_out_splits(splits: Mapping[str, SplitSummary]) -> Table:
-    """List the splits: equal shards, and what is left over in the tail."""
+    """List the splits, the largest first: equal shards, and what is left over in the tail."""
     numbers = ("shards", "rows a shard", "rows", "in tail/")
     table = make_table("split", *numbers, numbers=numbers, title="splits")
     return fill_table(
         table,
         (
             (name, split.shards, f"{split.rows_per_shard:,}", f"{split.rows:,}", f"{split.tail_rows:,}")
-            for name, split in splits.items()
+            for name, split in sorted(splits.items(), key=lambda item: -item[1].rows)
         ),
     )
 

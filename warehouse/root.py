@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ _UNWRITABLE = {
     errno.ENOTDIR: "is not a folder",
     errno.EEXIST: "is not a folder",
 }
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -124,12 +127,18 @@ class Root:
         """
         with self._translated():
             folder = self._make_folder("tmp") if self.is_local else Path(tempfile.gettempdir())
-            temporary = folder / f"revealed-{os.getpid()}-{uuid.uuid4().hex}"
+        temporary = folder / f"revealed-{os.getpid()}-{uuid.uuid4().hex}"
+        try:
             try:
                 yield temporary
+            except OSError as error:  # the block may read other things too: only a lack of room is surely ours
+                if error.errno in _NO_ROOM:
+                    raise self._refused(error) from error
+                raise
+            with self._translated():
                 self._commit(temporary, key)
-            finally:
-                temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def adopt(self, key: str, new_key: str) -> None:
         """Make a file appear under a second key too: a hard link where the disk can, else a copy."""
@@ -166,8 +175,11 @@ class Root:
         if self.is_local:
             self._make_folder(key.rpartition("/")[0])
             temporary.replace(self.path(key))
-        else:
+            return
+        try:
             self._store[0].put_file(str(temporary), self.path(key))
+        except FileNotFoundError as error:
+            raise RootError(f"{self.url}: there is no such bucket; make it, or give another root") from error
 
     def _make_folder(self, key: str) -> Path:
         folder = Path(self.path(key))
@@ -181,15 +193,26 @@ class Root:
             yield
         except FileNotFoundError:
             raise
-        except (ConnectionError, TimeoutError) as error:
+        except _passing_errors() as error:
+            if "credentials" in str(error).lower():
+                raise RootError(f"{self.url}: {error}; expected the store's keys in the environment") from error
             raise TransientError(f"{self.url}: {error}") from error
         except OSError as error:
             if error.errno in _UNWRITABLE:
-                problem = _UNWRITABLE[error.errno]
-                raise RootError(
-                    f"{self.url}: the warehouse root {problem} ({error.filename or self.url}); "
-                    "expected a folder or URL that can be written (--root, or REVEALED_ROOT)"
-                ) from error
+                raise self._refused(error) from error
             if self.is_local:
                 raise
             raise TransientError(f"{self.url}: {error}") from error
+
+    def _refused(self, error: OSError) -> RootError:
+        return RootError(
+            f"{self.url}: the warehouse root {_UNWRITABLE[error.errno or 0]} ({error.filename or self.url}); "
+            "expected a folder or URL that can be written (--root, or REVEALED_ROOT)"
+        )
+
+
+def _passing_errors() -> tuple[type[Exception], ...]:
+    """List the errors that may pass: a lost connection, and what S3's client, if it is loaded, raises of its own."""
+    client: object = getattr(sys.modules.get("botocore.exceptions"), "BotoCoreError", None)
+    known = (ConnectionError, TimeoutError)
+    return (*known, client) if isinstance(client, type) and issubclass(client, Exception) else known

@@ -66,20 +66,19 @@ def verify_warehouse(root: Root, release: str | None = None) -> Report:
     """
     snapshots = _list(root.keys("snapshots"), release)
     files = _list(root.keys("releases"), release)
-    names = sorted({key.split("/")[1] for key in (*snapshots, *files)})
-    if not names:
+    if not snapshots and not files:
         asked = f"no release `{release}`" if release else "neither a release nor a snapshot"
         raise FatalError(f"{root.url}: {asked} is here; expected the root that a build was given")
     findings = _Findings()
     reached = _reached(root, snapshots, findings)
     for stage, print_ in reached:
         _verify_partition(root, stage, print_, findings)
-    for name in names:
+    begun = {"/".join(key.split("/")[:3]) for key in files if not key.endswith("/latest.json")}
+    folders = [folder for folder in sorted(begun) if f"{folder}/manifest.json" in files]
+    for name in sorted({key.split("/")[1] for key in (*snapshots, *folders)}):
         _verify_pointer(root, name, findings)
-    folders = sorted({key.rpartition("/")[0] for key in files if key.endswith("/manifest.json")})
     for folder in folders:
         _verify_build(root, folder, [key for key in files if key.startswith(f"{folder}/")], findings)
-    begun = {"/".join(key.split("/")[:3]) for key in files if key.count("/") > 2}  # noqa: PLR2004 (releases/NAME/BUILD/)
     return Report(
         snapshots=len(snapshots),
         partitions=len(reached),

@@ -13,6 +13,7 @@ from miners.forums.mining.threads import SHOWN, assemble_threads
 from miners.forums.mining.views import find_view
 from miners.registry import find_source
 from miners.source import Reading, Slice
+from schemas.errors import InputError
 from schemas.identity import hash64
 from schemas.inputs import Kind
 from schemas.outcome import Outcome
@@ -48,7 +49,10 @@ def read_slice(inputs: Inputs, given: Given) -> Iterator[Outcome]:
         options=check(source.options, given["options"], f"options of {source.name}"),
     )
     piece = Slice(path=given["path"], **given["slice"])
-    yield from source.read(piece, reading)
+    try:
+        yield from source.read(piece, reading)
+    except OSError as error:
+        raise InputError(given["path"], f"cannot be read ({error.strerror})", "a file that stays as it was") from error
 
 
 def join_tables(inputs: Inputs, given: Given) -> Iterator[Outcome]:

@@ -7,6 +7,7 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
+from schemas.errors import RootError, TransientError
 from warehouse.garbage import collect_garbage
 from warehouse.root import Root
 from warehouse.verification import verify_warehouse
@@ -44,6 +45,20 @@ def test_processes_share_the_store(bench, bucket, hashes):
         shared, engine = bench.build(SITE, root=f"{bucket}-2", executor=pool)
     assert engine.computed["threads"] == 1
     assert hashes(shared) == hashes(bench.build(SITE, root="beside-s3")[0])
+
+
+def test_a_bucket_that_is_not_there_is_the_users_mistake(bucket):
+    with pytest.raises(RootError, match=r"s3://elsewhere/w: there is no such bucket"):
+        Root("s3://elsewhere/w").write("a", b"1")
+
+
+def test_a_server_that_does_not_answer_is_transient(bucket, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    fsspec.filesystem("s3").clear_instance_cache()
+    with pytest.raises(TransientError, match="s3://corpora/w"):
+        Root("s3://corpora/w").write("a", b"1")
+    fsspec.filesystem("s3").clear_instance_cache()
 
 
 def test_it_verifies_and_collects(bench, bucket):

@@ -15,15 +15,21 @@ from pathlib import Path
 
 import pytest
 from prefect import flow, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import temporary_settings
 
 from flows.commands import run_job
 from flows.deployments import build_as_flow, deploy, run_as_tasks
+from flows.engine import Engine
+from flows.executors import Resources, open_executor
+from flows.plan import Plan
 from flows.samples import DumpPlan, write_dump
 from flows.settings import Job
+from flows.work import Stage
 from schemas.errors import CeilingError, CorruptError, FatalError, InputError, TransientError
+from schemas.recipe import Recipe
 from warehouse.publication import find_release
 from warehouse.root import Root
 
@@ -192,6 +198,48 @@ def test_other_errors_fail_the_flow_at_once_and_arrive_whole(client, error):
     assert str(error) in run.state.message
 
 
+STAGES = """
+import time
+
+import pyarrow as pa
+
+from schemas.errors import FatalError
+from schemas.outcome import NOTHING_DROPPED, Outcome
+
+
+def fail(inputs, given):
+    raise FatalError("no use to go on")
+
+
+def make(inputs, given):
+    time.sleep(0.1)
+    yield Outcome(pa.table({"n": [given["n"]]}), NOTHING_DROPPED, 1)
+"""
+
+
+def test_a_step_that_fails_leaves_its_neighbours_work_for_the_next_run(client, tmp_path, monkeypatch):
+    """And the flow ends: a pool that is shut while a step still waits for it would make that step wait for ever."""
+    (tmp_path / "made_up_stages.py").write_text(STAGES)
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = Recipe.model_validate({"name": "n", "inputs": [{"source": "s", "path": "p"}]})
+    root = Root(str(tmp_path / "root"))
+
+    @flow(name="steps", flow_run_name="neighbours")
+    def steps():
+        with open_executor(Resources(workers=2), shared_root=True) as executor:
+            plan = Plan(recipe, root, Engine(executor, run_as_tasks))
+            fail, make = (Stage("made-up", f"made_up_stages:{name}") for name in ("fail", "make"))
+            plan.engine.stage(
+                {"bad": [plan.work(fail, {}, {})], "good": [plan.work(make, {"n": n}, {}) for n in range(9)]}
+            )
+
+    with pytest.raises(FatalError, match="no use to go on"):
+        steps()
+    assert sum(key.endswith(".json") for key in root.keys("stages")) == 9
+    tasks = task_runs(client, only_run(client, "neighbours"), 2)
+    assert {task.name: task.state.is_completed() for task in tasks} == {"made-up bad": False, "made-up good": True}
+
+
 def test_a_failed_build_says_why_where_prefect_shows_it(client, recipe, tmp_path):
     lost = tmp_path / "lost.yaml"
     lost.write_text(RECIPE.replace("Garden_Talk", "lost").replace("path: garden", "path: nowhere"))
@@ -227,6 +275,12 @@ def test_a_schedule_that_cannot_be_is_refused(client, recipe, tmp_path, cron, ti
         deploy(Job(recipe=recipe, root=str(tmp_path)), cron=cron, pool="p", timezone=timezone)
 
 
+def test_a_pool_of_another_kind_is_refused(client, recipe, tmp_path):
+    client.create_work_pool(WorkPoolCreate(name="clouds", type="kubernetes"))
+    with pytest.raises(FatalError, match="kubernetes"):
+        deploy(Job(recipe=recipe, root=str(tmp_path)), cron="0 3 * * 1", pool="clouds", timezone="UTC")
+
+
 def test_deploying_needs_an_api_that_answers(recipe, tmp_path):
     job = Job(recipe=recipe, root=str(tmp_path))
     with temporary_settings({"api.url": None}), pytest.raises(FatalError, match="PREFECT_API_URL"):
@@ -234,6 +288,8 @@ def test_deploying_needs_an_api_that_answers(recipe, tmp_path):
     silent = f"http://127.0.0.1:{free_port()}/api"
     with temporary_settings({"api.url": silent}), pytest.raises(FatalError, match="no Prefect server answers"):
         deploy(job, cron="0 3 * * 1", pool="p", timezone="UTC")
+    with temporary_settings({"api.url": silent}), pytest.raises(FatalError, match="no Prefect server answers"):
+        build_as_flow(job)
 
 
 @pytest.mark.slow  # cron knows no shorter time than a minute

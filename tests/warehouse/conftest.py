@@ -50,7 +50,11 @@ def make_pairs(rows: int, seed: int = 0) -> pa.Table:
             "rejected_created_at": asked + rng.integers(0, 10**9, rows),
         }
     ).with_row_index("at")
-    group = pl.format("stackexchange/{}/{}", "community", "thread")
+    return _complete(frame, seed)
+
+
+def _complete(frame: pl.DataFrame, seed: int) -> pa.Table:
+    """Add the columns that follow from others, or are the same in every row."""
     message = [
         pl.concat_list(pl.struct(role=pl.lit(role), content=pl.format(f"{word} of row {{}}", "at"))).alias(name)
         for name, role, word in (
@@ -62,7 +66,7 @@ def make_pairs(rows: int, seed: int = 0) -> pa.Table:
     filled = frame.with_columns(
         *message,
         uid=digest(pl.lit(f"pair {seed}"), "at"),
-        group_id=group,
+        group_id=pl.format("stackexchange/{}/{}", "community", "thread"),
         cluster_id=pl.format("cluster/{}", "cluster"),
         chosen_id=pl.format("{}", pl.col("at") * 2),
         rejected_id=pl.format("{}", pl.col("at") * 2 + 1),

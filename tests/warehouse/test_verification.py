@@ -180,8 +180,9 @@ def test_stray_files_are_named_and_left_alone(small_release: SmallRelease) -> No
     assert stray.exists()
 
 
-def test_an_unfinished_publication_is_counted_not_condemned(small_release: SmallRelease) -> None:
-    started = small_release.file("releases/small/0123456789ab/train/part-00000-of-00001-0123456789ab.parquet")
+@pytest.mark.parametrize("name", ["small", "first-of-its-name"])
+def test_an_unfinished_publication_is_counted_not_condemned(small_release: SmallRelease, name: str) -> None:
+    started = small_release.file(f"releases/{name}/0123456789ab/train/part-00000-of-00001-0123456789ab.parquet")
     started.parent.mkdir(parents=True)
     started.write_bytes(b"PAR1")
     report = verify_warehouse(small_release.root)
