@@ -8,9 +8,11 @@ from flows import duplicates, forums, shards
 from flows.engine import Engine
 from flows.entries import ResolvedEntry, resolve_entries
 from flows.plan import Plan
+from miners.forums.mining.views import find_view
 from schemas.errors import CorruptError, FatalError
 from schemas.manifest import ReleaseManifest
 from schemas.recipe import Recipe
+from warehouse.dedupe.clusters import check_keep
 from warehouse.leases import hold_lease
 from warehouse.partitions import record_key
 from warehouse.publication import publish
@@ -37,6 +39,8 @@ class Build:
 
     def run(self) -> ReleaseManifest:
         """Build and publish; answers the manifest. A corrupt partition met on the way is made again."""
+        find_view(self.recipe.view)
+        check_keep(self.recipe.dedupe.keep)
         with hold_lease(self.root, f"revealed build {self.recipe.name}", "build"):
             entries = resolve_entries(self.recipe, self.folder, self.root)
             for _ in range(_REPAIRS):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -98,7 +99,8 @@ def _open_dask(address: str, workers: int) -> Iterator[Executor]:
 
 
 def _prepare_worker() -> None:
-    """One thread a worker, and none of them outlives a killed build."""
+    """One thread a worker; an interrupt ends it, and so the pool and every step; none outlives a killed build."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for name in _ONE_THREAD:
         os.environ.setdefault(name, "1")
     parent = multiprocessing.parent_process()

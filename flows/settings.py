@@ -1,6 +1,7 @@
 """Settings: what a build is started with, in a form that travels to a Prefect worker."""
 
 import os
+import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -20,8 +21,14 @@ class Job(BaseModel):
 
 
 def prefect_is_configured() -> bool:
-    """Whether the environment or the active profile names a Prefect API."""
+    """Whether the environment or the active profile names a Prefect API. Read here, since importing Prefect is slow."""
     if os.environ.get("PREFECT_API_URL"):
         return True
-    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", Path.home() / ".prefect" / "profiles.toml"))
-    return profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8")
+    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
+    path = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    try:
+        known = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # no profile, or one that Prefect itself will complain about
+    active = os.environ.get("PREFECT_PROFILE", known.get("active"))
+    return bool(known.get("profiles", {}).get(active, {}).get("PREFECT_API_URL"))

@@ -45,6 +45,20 @@ if __name__ == "__main__":
         time.sleep(600)
 """
 
+INTERRUPTED = """
+import time
+from flows.engine import run_directly
+from flows.executors import Resources, open_executor
+
+if __name__ == "__main__":
+    with open_executor(Resources(workers=2), shared_root=True) as executor:
+        def step():
+            executor.submit(print, "at work", flush=True)
+            return tuple(future.result() for future in [executor.submit(time.sleep, 1) for _ in range(60)])
+
+        run_directly([("a", step), ("b", step)])
+"""
+
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
@@ -205,3 +219,20 @@ def test_workers_die_with_a_killed_build(tmp_path, dask):
                 os.kill(pid, signal.SIGKILL)
             pytest.fail(f"{len(left)} of {len(pids)} workers outlived the build by 10 s")
         time.sleep(0.1)
+
+
+def test_an_interrupt_ends_the_build_before_its_work_is_done(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    command = [sys.executable, script]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as build:
+        assert build.stdout.readline() == "at work\n"
+        os.killpg(build.pid, signal.SIGINT)  # as a terminal does on Ctrl-C: to all processes
+        try:
+            _, log = build.communicate(timeout=20)  # a minute of work is left
+        finally:
+            if build.poll() is None:
+                os.killpg(build.pid, signal.SIGKILL)
+    assert "KeyboardInterrupt" in log

@@ -93,6 +93,12 @@ def decide(members: pa.Table, keep: Sequence[str]) -> pa.Table:
     return kept.select(DECISIONS.names).to_arrow().cast(DECISIONS)
 
 
+def check_keep(keep: Sequence[str]) -> None:
+    """Refuse an unknown criterion with RecipeError, before anything is computed."""
+    for name in keep:
+        _criterion(name)
+
+
 def _criterion(name: str) -> _Order:
     if name not in KEEP:
         raise RecipeError(f"dedupe: `keep` names `{name}`; {nearest(name, KEEP)}")
