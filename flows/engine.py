@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
@@ -117,9 +117,10 @@ class Engine:
 
     def _make(self, source: str, works: Sequence[Work], missing: Iterable[int]) -> Iterable[tuple[int, Partition]]:
         """Have partitions made; the others go on when one fails, and then the step fails with all that went wrong."""
-        futures = {self.executor.submit(perform, works[at]): at for at in missing}
+        futures: dict[Future[Partition], int] = {}
         failed: list[PartitionError] = []
         try:
+            futures |= {self.executor.submit(perform, works[at]): at for at in missing}
             for future in as_completed(futures):
                 try:
                     yield futures[future], future.result()
