@@ -24,8 +24,8 @@ GB = 1_000_000_000
 _CHILD = """
 import resource, sys, time
 from pathlib import Path
-from flows.commands import run_job
-from flows.settings import Job
+from flows.jobs import run_job
+from flows.jobs import Job
 if __name__ == "__main__":
     began = time.perf_counter()
     run_job(Job(recipe=Path(sys.argv[1]), root=sys.argv[2], workers=2))

@@ -2,10 +2,11 @@
 
 import importlib.metadata
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from flows import duplicates, forums, shards
-from flows.engine import Engine
+from flows.engine import Engine, patiently
 from flows.entries import ResolvedEntry, resolve_entries
 from flows.plan import Plan
 from miners.forums.mining.views import find_view
@@ -42,7 +43,7 @@ class Build:
         find_view(self.recipe.view)
         check_keep(self.recipe.dedupe.keep)
         with hold_lease(self.root, f"revealed build {self.recipe.name}", "build"):
-            entries = resolve_entries(self.recipe, self.folder, self.root)
+            entries = patiently(partial(resolve_entries, self.recipe, self.folder, self.root))
             for _ in range(_REPAIRS):
                 try:
                     return self._run(entries)
@@ -56,7 +57,7 @@ class Build:
         mined = forums.mine(plan, entries)
         decisions = duplicates.decide(plan, entries, mined.threads, forums.GROUPS)
         selected = forums.select(plan, mined, decisions)
-        return publish(self.root, shards.draft_release(plan, selected, CODE_VERSION))
+        return patiently(partial(publish, self.root, shards.draft_release(plan, selected, CODE_VERSION)))
 
     def _condemn(self, error: CorruptError) -> None:
         """Forget a partition whose file turned out broken, so that it is made again."""

@@ -62,7 +62,7 @@ def build(
 ) -> None:
     """Build RECIPE and publish its release. Killed or repeated, it goes on where it was."""
     from flows.commands import build_recipe, explain_plan
-    from flows.settings import Job
+    from flows.jobs import Job
 
     job = Job(recipe=recipe.resolve(), root=root, workers=workers or 0, dask=dask, sample=_share(sample))
     if dry_run:
@@ -83,7 +83,7 @@ def schedule(
 ) -> None:
     """Make a Prefect deployment that builds RECIPE on a schedule. A worker runs it: prefect worker start."""
     from flows.deployments import deploy
-    from flows.settings import Job
+    from flows.jobs import Job
 
     job = Job(recipe=recipe.resolve(), root=root, workers=workers or 0, dask=dask)
     deploy(job, cron=cron, pool=pool, timezone=timezone)

@@ -1,22 +1,18 @@
 """What the commands do, once their arguments are read. What they print is laid out in pages and summaries."""
 
-import os
 import re
 import sys
-from contextlib import nullcontext
 
 import click
 from rich.console import Console
 
-from flows.build import Build
-from flows.engine import Engine, Runner, run_directly, run_in_turn
-from flows.executors import Resources, SerialExecutor, open_executor
-from flows.progress import Bars, Lines, Reporter
-from flows.settings import Job, prefect_is_configured
+from flows.engine import Engine
+from flows.executors import SerialExecutor
+from flows.jobs import Job, run_job
+from flows.settings import prefect_is_configured
 from schemas.errors import FatalError
-from schemas.manifest import ReleaseManifest
 from schemas.recipe import read_recipe
-from warehouse.root import Root
+from warehouse.root import open_root
 
 _ERR = Console(stderr=True)
 _UID = re.compile("[0-9a-fA-F]{1,32}")
@@ -32,21 +28,7 @@ def build_recipe(job: Job, *, use_prefect: bool) -> None:
         manifest, engine = build_as_flow(job), None
     else:
         manifest, engine = run_job(job)
-    print_summary(manifest, Root(absolute_root(job.root)), engine)
-
-
-def run_job(job: Job, runner: Runner | None = None) -> tuple[ReleaseManifest, Engine]:
-    """Run a build here, with bars on a terminal and lines elsewhere. runner: how coarse tasks are run."""
-    recipe = read_recipe(job.recipe)
-    root = Root(absolute_root(job.root))
-    with open_executor(Resources(job.workers, job.dask), shared_root=root.is_shared) as executor:
-        direct = run_in_turn if isinstance(executor, SerialExecutor) else run_directly
-        bars = Bars(_ERR) if _ERR.is_terminal else None
-        with bars or nullcontext():
-            reporter: Reporter = bars or Lines()
-            engine = Engine(executor, runner or direct, reporter, recipe.limits.max_failure_rate)
-            build = Build(recipe, root, engine, job.recipe.parent, job.sample)
-            return build.run(), engine
+    print_summary(manifest, open_root(job.root), engine)
 
 
 def explain_plan(job: Job) -> None:
@@ -62,7 +44,7 @@ def explain_plan(job: Job) -> None:
 
     recipe = read_recipe(job.recipe)
     view = find_view(recipe.view)
-    root = Root(absolute_root(job.root))
+    root = open_root(job.root)
     known = root if root.exists("stages") else None  # where nothing is made, no hash can be found made
     plan = Plan(recipe, root, Engine(SerialExecutor()), job.sample)
     rows = []
@@ -100,7 +82,7 @@ def show_statistics(root: str, release: str | None, *, as_json: bool) -> None:
     from warehouse.publication import find_release
     from warehouse.statistics import release_statistics
 
-    place = Root(absolute_root(root))
+    place = open_root(root)
     statistics = release_statistics(place, find_release(place, release))
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))
@@ -114,7 +96,7 @@ def show_row(root: str, release: str | None, uid: str) -> None:
     from warehouse.inspection import find_dropped, find_row
     from warehouse.publication import find_release
 
-    place = Root(absolute_root(root))
+    place = open_root(root)
     manifest = find_release(place, release)
     row = find_row(place, manifest, uid) if _UID.fullmatch(uid) else None
     drops = [] if row else find_dropped(place, manifest, uid)
@@ -132,7 +114,7 @@ def verify_warehouse(root: str, release: str | None) -> None:
     from flows.pages import lay_out_report, open_console
     from warehouse import verification
 
-    report = verification.verify_warehouse(Root(absolute_root(root)), release)
+    report = verification.verify_warehouse(open_root(root), release)
     open_console().print(lay_out_report(report), soft_wrap=True)
     if report.problems:
         sys.exit(1)
@@ -142,15 +124,10 @@ def collect(root: str, *, dry_run: bool) -> None:
     """Remove what no published build needs, and say how much that was."""
     from warehouse.garbage import collect_garbage
 
-    gone = collect_garbage(Root(absolute_root(root)), dry_run=dry_run)
+    gone = collect_garbage(open_root(root), dry_run=dry_run)
     done = "would remove" if dry_run else "removed"
     click.echo(f"{done} {gone.files:,} files of {gone.bytes / 2**20:,.1f} MiB that no snapshot reaches")
 
 
 def _sampled(share: float) -> str:
     return "-sample" if share < 1 else ""
-
-
-def absolute_root(root: str) -> str:
-    """Make a local root absolute: worker processes may run elsewhere."""
-    return root if "://" in root else os.path.abspath(root)  # noqa: PTH100 (a root may not exist yet, and links in it stay)

@@ -7,15 +7,14 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from flows.commands import absolute_root, run_job
+from flows.jobs import Job, run_job
 from flows.pages import lay_out_row, open_console, show
 from flows.samples import DumpPlan, write_dump
-from flows.settings import Job
 from flows.summary import print_summary
 from schemas.errors import RootError
 from schemas.manifest import ReleaseManifest
 from warehouse.inspection import read_row
-from warehouse.root import Root
+from warehouse.root import Root, open_root
 from warehouse.shards import canonical_shards
 
 _SITE = "garden.example.com"
@@ -32,7 +31,7 @@ def run_demo(root: str, workers: int, dask: str | None, threads: int) -> None:
     The dump lies under the root, or in a temporary folder where the root is a URL.
     """
     console = open_console()
-    place = Root(absolute_root(root))
+    place = open_root(root)
     folder = Path(place.path("demo-input")) if place.is_local else Path(tempfile.mkdtemp(prefix="revealed-demo-"))
     recipe = _write_input(folder, threads)
     console.print(show(f"A made-up forum of {threads:,} threads lies in {folder / _SITE}"), soft_wrap=True)

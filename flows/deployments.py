@@ -4,7 +4,6 @@ A stage of a source becomes one task, so a build has tens of tasks; its partitio
 lies in the warehouse, not in Prefect's results: a run that is lost or repeated goes on where the last one was.
 """
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,12 +26,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
-from flows.commands import run_job
 from flows.engine import Step
-from flows.settings import Job
+from flows.jobs import Job, run_job
 from schemas.errors import FatalError, TransientError
 from schemas.manifest import Partition, ReleaseManifest
 from schemas.recipe import read_recipe
+from warehouse.root import open_root
 
 Parts = tuple[Partition, ...]
 
@@ -96,7 +95,7 @@ def deploy(job: Job, cron: str, pool: str, timezone: str) -> None:
 
 def _name_run() -> str:
     parameters = flow_run.parameters
-    return _release_name(Path(parameters["recipe"]), parameters["sample"])
+    return _release_name(Path(parameters["recipe"]), parameters.get("sample", 1.0))
 
 
 @flow(
@@ -137,7 +136,7 @@ def _as_task(name: str, call: Callable[[], Parts]) -> Any:
 
     @task(
         name=name,
-        task_run_name=name,
+        task_run_name=lambda: name,  # as text it would be a template, and a file's name may hold braces
         retries=len(_PAUSES_SECONDS),
         retry_delay_seconds=list(_PAUSES_SECONDS),
         retry_condition_fn=_may_pass,
@@ -170,8 +169,7 @@ def _funnel(manifest: ReleaseManifest) -> list[dict[str, Any]]:
 
 def _parameters(job: Job) -> dict[str, Any]:
     """Write the job as JSON holds it, with absolute paths: the run may start in any folder."""
-    root = job.root if "://" in job.root else os.path.abspath(job.root)  # noqa: PTH100 (a root may not exist yet)
-    absolute = job.model_copy(update={"recipe": job.recipe.absolute(), "root": root})
+    absolute = job.model_copy(update={"recipe": job.recipe.absolute(), "root": open_root(job.root).url})
     return absolute.model_dump(mode="json")
 
 

@@ -36,16 +36,16 @@ class Runner(Protocol):
 def run_directly(steps: Sequence[Step]) -> list[tuple[Partition, ...]]:
     """Run the steps of a stage side by side; the executor behind them decides how much really runs at once."""
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="step") as threads:
-        return list(threads.map(lambda step: _patiently(step[1]), steps))
+        return list(threads.map(lambda step: patiently(step[1]), steps))
 
 
 def run_in_turn(steps: Sequence[Step]) -> list[tuple[Partition, ...]]:
     """Run the steps one after the other, in this thread."""
-    return [_patiently(call) for _, call in steps]
+    return [patiently(call) for _, call in steps]
 
 
-def _patiently(call: Callable[[], Result]) -> Result:
-    """Call again after a transient error. What was made meanwhile is kept, so a repetition resumes."""
+def patiently(call: Callable[[], Result]) -> Result:
+    """Call, and call again after a transient error. What was made meanwhile is kept, so a repetition resumes."""
     for attempt in range(1, _ATTEMPTS):
         try:
             return call()

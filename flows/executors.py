@@ -100,12 +100,17 @@ def _open_dask(address: str, workers: int) -> Iterator[Executor]:
 
 def _prepare_worker() -> None:
     """One thread a worker; an interrupt ends it, and so the pool and every step; none outlives a killed build."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, _leave)
     for name in _ONE_THREAD:
         os.environ.setdefault(name, "1")
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True, name="parent-watch").start()
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """End at once. The default action would not do: polars puts a handler of its own before it."""
+    os._exit(130)
 
 
 def _die_with(parent: Any) -> None:

@@ -96,7 +96,7 @@ class Lines:
         """Say what the step is about to do."""
         made = f", {reused} already made" if reused else ""
         name = "".join(letter for letter in source if letter.isprintable())
-        print(f"{stage} {name}: {total} partitions{made}", file=sys.stderr, flush=True)  # noqa: T201
+        sys.stderr.write(f"{stage} {name}: {total} partitions{made}\n")  # one write: steps speak from several threads
 
     def advance(self, stage: str, source: str) -> None:
         """Do nothing: logs are kept short."""

@@ -1,23 +1,8 @@
-"""Settings: what a build is started with, in a form that travels to a Prefect worker."""
+"""Settings: what the environment says about where to run."""
 
 import os
 import tomllib
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict
-
-
-class Job(BaseModel):
-    """One build to be run: which recipe, on which warehouse, with what resources."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    recipe: Path
-    root: str
-    workers: int = 0
-    """Local processes; 0 is one a core."""
-    dask: str | None = None
-    sample: float = 1.0
 
 
 def prefect_is_configured() -> bool:

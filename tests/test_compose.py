@@ -16,9 +16,8 @@ import httpx
 import pytest
 import yaml
 
-from flows.commands import run_job
+from flows.jobs import Job, run_job
 from flows.samples import DumpPlan, write_dump
-from flows.settings import Job
 
 PROJECT = Path(__file__).parents[1]
 FILE = PROJECT / "docker-compose.yml"

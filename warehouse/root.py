@@ -211,6 +211,11 @@ class Root:
         )
 
 
+def open_root(url: str) -> Root:
+    """Name a root wherever this process stands: others may stand elsewhere, so a local path is made absolute."""
+    return Root(url if "://" in url else os.path.abspath(url))  # noqa: PTH100 (links in it stay as they are)
+
+
 def _passing_errors() -> tuple[type[Exception], ...]:
     """List the errors that may pass: a lost connection, and what S3's client, if it is loaded, raises of its own."""
     client: object = getattr(sys.modules.get("botocore.exceptions"), "BotoCoreError", None)

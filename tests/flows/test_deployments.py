@@ -20,15 +20,14 @@ from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, TaskRu
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import temporary_settings
 
-from flows.commands import run_job
 from flows.deployments import build_as_flow, deploy, run_as_tasks
 from flows.engine import Engine
 from flows.executors import Resources, open_executor
+from flows.jobs import Job, run_job
 from flows.plan import Plan
 from flows.samples import DumpPlan, write_dump
-from flows.settings import Job
 from flows.work import Stage
-from schemas.errors import CeilingError, CorruptError, FatalError, InputError, TransientError
+from schemas.errors import CeilingError, CorruptError, FatalError, InputError, RecipeError, TransientError
 from schemas.recipe import Recipe
 from warehouse.publication import find_release
 from warehouse.root import Root
@@ -164,11 +163,11 @@ def test_a_transient_error_is_retried_and_results_stay_in_order(client):
 
     @flow(name="steps", flow_run_name="transient")
     def steps():
-        return run_as_tasks([("flaky step", flaky), ("sound step", lambda: ("early",))])
+        return run_as_tasks([("flaky step", flaky), ("sound {step}", lambda: ("early",))])
 
     assert steps() == [("late",), ("early",)]
     tasks = task_runs(client, only_run(client, "transient"), 2)
-    assert {task.name: task.run_count for task in tasks} == {"flaky step": 2, "sound step": 1}
+    assert {task.name: task.run_count for task in tasks} == {"flaky step": 2, "sound {step}": 1}
 
 
 @pytest.mark.parametrize(
@@ -248,6 +247,12 @@ def test_a_failed_build_says_why_where_prefect_shows_it(client, recipe, tmp_path
     run = only_run(client, "lost")
     assert run.state.is_failed()
     assert "nowhere" in run.state.message
+
+
+def test_a_recipe_that_is_none_is_the_users_error_as_ever(client, tmp_path):
+    (tmp_path / "odd.yaml").write_text("name: odd\ninput: []\n")
+    with pytest.raises(RecipeError, match="did you mean `inputs`"):
+        build_as_flow(Job(recipe=tmp_path / "odd.yaml", root=str(tmp_path / "root"), workers=1))
 
 
 def test_deploy_makes_a_pool_and_one_deployment_that_runs_anywhere(client, recipe, tmp_path, monkeypatch, capsys):
