@@ -18,7 +18,7 @@ from itertools import accumulate
 import pyarrow as pa
 from selectolax.lexbor import LexborHTMLParser
 
-from miners.text.tags import write
+from miners.text.tags import CHILDREN, write
 
 _INVISIBLE = ["script", "style", "iframe", "object", "embed", "applet", "template", "svg", "head", "title", "noembed"]
 _INVISIBLE += ["noframes", "xmp", "plaintext", "textarea", "select", "button", "canvas", "audio", "video"]
@@ -32,20 +32,6 @@ _TIDY_TAG = re.compile(
 )
 _UNTIDY = re.compile(r"&(?!(?:[a-z]{2,6}|#39|#\d{3,4});)|<pre[^>]*>\n|<[a-z]+/|\r")
 _MATH = re.compile(r'<(span|div) class="math[^">]*">([^<$]+)</\1>')  # Discourse's math plugin writes no dollars
-
-_PHRASING = frozenset(["a", "em", "strong", "code", "br", "img", "sub", "sup", "s", "del", "strike", "kbd", "b", "i"])
-_FLOW = _PHRASING | frozenset(["p", "pre", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr"])
-_CHILDREN = dict.fromkeys([*_PHRASING, "p", "h1", "h2", "h3", "h4", "h5", "h6"], _PHRASING) | {
-    "": _FLOW,
-    "blockquote": _FLOW,
-    "li": _FLOW,
-    "ul": frozenset(["li"]),
-    "ol": frozenset(["li"]),
-    "pre": frozenset(["code"]),
-    "code": frozenset[str](),
-}
-"""What may stand directly in what, so that an HTML5 parser would change nothing. `br`, `hr` and `img` hold nothing."""
-
 
 _DEEPEST = 2000
 """Beyond this an HTML5 parser needs minutes (its scope searches grow with the square), and no person writes it."""
@@ -83,7 +69,7 @@ def tidy_tokens(html: str) -> list[str] | None:
         if slash:
             if opened.pop() != name:
                 return None
-        elif name not in _CHILDREN[opened[-1]] or (name == "a" and "a" in opened):
+        elif name not in CHILDREN[opened[-1]] or (name == "a" and "a" in opened):
             return None
         elif name not in ("br", "hr", "img"):
             opened.append(name)

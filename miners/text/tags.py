@@ -25,6 +25,19 @@ _PLAIN_BLOCKS = frozenset(
 _BOLD_BLOCKS = ("dt", "summary")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
+_PHRASING = frozenset(["a", "em", "strong", "code", "br", "img", "sub", "sup", "s", "del", "strike", "kbd", "b", "i"])
+_FLOW = _PHRASING | frozenset(["p", "pre", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr"])
+CHILDREN = dict.fromkeys([*_PHRASING, "p", "h1", "h2", "h3", "h4", "h5", "h6"], _PHRASING) | {
+    "": _FLOW,
+    "blockquote": _FLOW,
+    "li": _FLOW,
+    "ul": frozenset(["li"]),
+    "ol": frozenset(["li"]),
+    "pre": frozenset(["code"]),
+    "code": frozenset[str](),
+}
+"""What may stand directly in what, so that an HTML5 parser would change nothing. `br`, `hr` and `img` hold nothing."""
+
 _ATTRIBUTE = re.compile(r'\s([^\s=>]+)="([^"]*)"')
 _LANGUAGE = re.compile(r"(?:^|\s)lang(?:uage)?-(?!(?:none|auto|default|nohighlight)\b)([\w+#.-]{1,30})")
 

@@ -45,6 +45,7 @@ if __name__ == "__main__":
 """
 
 INTERRUPTED = """
+import os
 import time
 from flows.engine import run_directly
 from flows.executors import Resources, open_executor
@@ -56,7 +57,7 @@ if __name__ == "__main__":
     with open_executor(Resources(workers=2), shared_root=True) as executor:
         def step():
             futures = [executor.submit(time.sleep, 1) for _ in range(60)]
-            print("at work", flush=True)
+            os.write(1, b"at work\n")
             return tuple(future.result() for future in futures)
 
         ready = set()
