@@ -57,7 +57,7 @@ if __name__ == "__main__":
     with open_executor(Resources(workers=2), shared_root=True) as executor:
         def step():
             futures = [executor.submit(time.sleep, 1) for _ in range(60)]
-            os.write(1, b"at work\n")
+            os.write(1, b"at work\\n")
             return tuple(future.result() for future in futures)
 
         ready = set()
