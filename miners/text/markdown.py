@@ -16,8 +16,10 @@ import re
 from itertools import accumulate
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from selectolax.lexbor import LexborHTMLParser
 
+from miners.text.fast import render_known
 from miners.text.tags import CHILDREN, write
 
 _INVISIBLE = ["script", "style", "iframe", "object", "embed", "applet", "template", "svg", "head", "title", "noembed"]
@@ -33,6 +35,9 @@ _TIDY_TAG = re.compile(
 _UNTIDY = re.compile(r"&(?!(?:[a-z]{2,6}|#39|#\d{3,4});)|<pre[^>]*>\n|<[a-z]+/|\r")
 _MATH = re.compile(r'<(span|div) class="math[^">]*">([^<$]+)</\1>')  # Discourse's math plugin writes no dollars
 
+_WORTH_LOADING = 8 << 20  # bytes of HTML: compiled code takes half a second to load, 20 s to compile the first time
+_PIECE = 16 << 20  # bytes of HTML rendered at once: working memory is fifteen times that at most
+
 _DEEPEST = 2000
 """Beyond this an HTML5 parser needs minutes (its scope searches grow with the square), and no person writes it."""
 _NESTING = re.compile(r"(?i)<(/?)(?!(?:p|li|t[dhr]|d[dt]|br|hr|img|input|meta|link|option)\b)[a-z]")
@@ -40,10 +45,23 @@ _UNREAD = re.compile(rf"(?is)<({'|'.join(_INVISIBLE)})\b.*?(?:</\1\b[^>]*>|\Z)|<
 
 
 def render_markdown(bodies: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Render HTML bodies (strings) as Markdown: one row out for each in, null for null."""
+    """Render HTML bodies (strings) as Markdown: one row out for each in, null for null.
+
+    A large column goes the compiled way, a piece at a time; a small one is done before that would be loaded.
+    """
     if isinstance(bodies, pa.ChunkedArray):
         return pa.chunked_array([render_markdown(chunk) for chunk in bodies.chunks], pa.string())
-    return pa.array([None if body is None else render(body) for body in bodies.to_pylist()], pa.string())
+    if bodies.nbytes < _WORTH_LOADING:
+        return pa.array([None if body is None else render(body) for body in bodies.to_pylist()], pa.string())
+    rows = -(-len(bodies) * _PIECE // bodies.nbytes)
+    return pa.concat_arrays([render_compiled(bodies.slice(start, rows)) for start in range(0, len(bodies), rows)])
+
+
+def render_compiled(bodies: pa.Array) -> pa.Array:
+    """Do the same for a column of any size by the compiled steps; bodies that they refuse are rendered one by one."""
+    rendered, refused = render_known(bodies)
+    rest = [render(body) for body in bodies.filter(pa.array(refused)).to_pylist()]
+    return pc.replace_with_mask(rendered, pa.array(refused), pa.array(rest, pa.string()))
 
 
 def render(html: str) -> str:

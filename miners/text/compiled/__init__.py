@@ -1,0 +1,1 @@
+"""The rules of `miners.text.markdown`, compiled, for the bodies that need no mending."""
