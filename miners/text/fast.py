@@ -41,6 +41,11 @@ def render_known(bodies: pa.Array) -> tuple[pa.StringArray, Flags]:
     return rendered.cast(pa.string()), page.refused & ~nulls
 
 
+def is_loaded() -> bool:
+    """Whether this process has the compiled steps at hand; to load them takes half a second, to compile them 20."""
+    return bool(reader.read.signatures)
+
+
 def _buffers(bodies: pa.Array) -> tuple[Bytes, Counts]:
     """View strings as the bytes of all of them, and where each begins and the last ends."""
     large = bodies.cast(pa.large_string())

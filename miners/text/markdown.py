@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from selectolax.lexbor import LexborHTMLParser
 
-from miners.text.fast import render_known
+from miners.text.fast import is_loaded, render_known
 from miners.text.tags import CHILDREN, write
 
 _INVISIBLE = ["script", "style", "iframe", "object", "embed", "applet", "template", "svg", "head", "title", "noembed"]
@@ -35,7 +35,7 @@ _TIDY_TAG = re.compile(
 _UNTIDY = re.compile(r"&(?!(?:[a-z]{2,6}|#39|#\d{3,4});)|<pre[^>]*>\n|<[a-z]+/|\r")
 _MATH = re.compile(r'<(span|div) class="math[^">]*">([^<$]+)</\1>')  # Discourse's math plugin writes no dollars
 
-_WORTH_LOADING = 8 << 20  # bytes of HTML: compiled code takes half a second to load, 20 s to compile the first time
+_WORTH_LOADING = 4 << 20  # bytes of HTML: compiled code takes half a second to load, 20 s to compile the first time
 _PIECE = 16 << 20  # bytes of HTML rendered at once: working memory is fifteen times that at most
 
 _DEEPEST = 2000
@@ -51,7 +51,8 @@ def render_markdown(bodies: pa.Array | pa.ChunkedArray) -> pa.Array | pa.Chunked
     """
     if isinstance(bodies, pa.ChunkedArray):
         return pa.chunked_array([render_markdown(chunk) for chunk in bodies.chunks], pa.string())
-    if bodies.nbytes < _WORTH_LOADING:
+    bodies = bodies.cast(pa.large_string())  # whose size is that of its bytes, other than a view's
+    if len(bodies) == 0 or (bodies.nbytes < _WORTH_LOADING and not is_loaded()):
         return pa.array([None if body is None else render(body) for body in bodies.to_pylist()], pa.string())
     rows = -(-len(bodies) * _PIECE // bodies.nbytes)
     return pa.concat_arrays([render_compiled(bodies.slice(start, rows)) for start in range(0, len(bodies), rows)])
