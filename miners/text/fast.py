@@ -5,6 +5,10 @@ Bodies as Stack Exchange's renderer writes them are read, searched for formulas 
 and so stays the one definition of the rules.
 """
 
+import hashlib
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -39,6 +43,26 @@ def render_known(bodies: pa.Array) -> tuple[pa.StringArray, Flags]:
     ]
     rendered = pa.Array.from_buffers(pa.large_string(), len(sizes), buffers)
     return rendered.cast(pa.string()), page.refused & ~nulls
+
+
+def digest_sources(folder: Path) -> str:
+    """Hash all modules of a folder."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))).hexdigest()
+
+
+def _watch_sources() -> None:
+    """Have numba's cache notice a change in any module of the compiled steps.
+
+    Of itself it watches the three in which the entries stand, and would run what the others were before an update. It
+    has no public way to say so.
+    """
+    stamp = digest_sources(Path(reader.__file__).parent)
+    for step in _STEPS:
+        step._cache._cache_file._source_stamp = stamp  # noqa: SLF001
+
+
+_STEPS: tuple[Any, ...] = (reader.read, spans.find, writer.write)
+_watch_sources()
 
 
 def is_loaded() -> bool:

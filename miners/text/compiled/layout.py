@@ -5,9 +5,6 @@
 The texts of all bodies lie one after another in `Page.text`, cut into runs by the blocks. A NUL in it stands for an
 object (a code span, an image, a bare address), whose Markdown lies in `Page.kept`, as addresses and code do. Offsets
 count bytes, and are absolute.
-
-numba's cache notices a change only in the file that holds an entry (`reader`, `spans`, `writer`): after a change to
-another file of this package, delete `__pycache__`.
 """
 
 from typing import NamedTuple

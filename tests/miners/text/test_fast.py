@@ -1,6 +1,7 @@
 """The compiled way gives to the byte what `render` does, or refuses; `render` is the oracle of every test here."""
 
 import os
+import shutil
 from html import escape
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flows.samples import write_posts
-from miners.text.fast import render_known
+from miners.text.compiled import reader, spans, writer
+from miners.text.fast import digest_sources, render_known
 from miners.text.markdown import render, render_compiled, render_markdown
 
 
@@ -225,3 +227,16 @@ def test_a_large_column_is_rendered_in_pieces_as_a_small_one_is(real_bodies):
 
 def test_no_bodies_give_no_markdown():
     assert render_markdown(pa.array([], pa.string())).to_pylist() == []
+
+
+def test_compiled_code_is_made_anew_when_any_of_its_sources_changes(tmp_path):
+    folder = Path(reader.__file__).parent
+    shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
+    digest = digest_sources(folder)
+    assert {step._cache._cache_file._source_stamp for step in (reader.read, spans.find, writer.write)} == {digest}
+    for path in (tmp_path / "copy").glob("*.py"):
+        whole = path.read_bytes()
+        path.write_bytes(whole + b"# changed")
+        assert digest_sources(tmp_path / "copy") != digest, path.name
+        path.write_bytes(whole)
+    assert digest_sources(tmp_path / "copy") == digest
