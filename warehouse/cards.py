@@ -16,74 +16,8 @@ def write_card(manifest: ReleaseManifest) -> str:
     The config `default` is what `datasets.load_dataset(folder)` gives: the TRL projection, whose columns a trainer
     takes as they are. `pairs` has every column.
     """
-    splits = "\n".join(
-        f"| {name} | {split.rows:,} | {split.shards} | {split.rows_per_shard:,} | {split.tail_rows:,} |"
-        for name, split in manifest.splits.items()
-    )
-    curve = "\n".join(f"| {j:.2f} | {candidate:.3f} | {caught:.3f} |" for j, candidate, caught in manifest.catch_curve)
-    return f"""---
-{_front_matter(manifest)}---
-
-# {manifest.name}
-
-Preference pairs mined from what communities voted for. Build `{manifest.build}`, made by revealed
-{manifest.code_version}; the same inputs and recipe give the same bytes. The recipe stands at the end.
-
-```python
-from datasets import load_dataset
-
-trl = load_dataset("PATH/TO/THIS/FOLDER", split="train")  # chosen, rejected: message lists, for RewardTrainer
-pairs = load_dataset("PATH/TO/THIS/FOLDER", "pairs", split="train")  # every column
-```
-
-## Splits
-
-Rows are assigned by hash of their duplicate cluster: no thread and no near-copy stands in two splits. All shards of a
-split have the same number of rows, in equal row groups; rows that do not divide lie in `tail/`.
-
-| split | rows | shards | rows a shard | rows in tail/ |
-| --- | ---: | ---: | ---: | ---: |
-{splits}
-
-## Where the rows went
-
-Every stage balances: rows in = rows on + rows dropped. "made" counts the new unit where a stage changes it.
-
-| stage | source | in | on | made | dropped |
-| --- | --- | ---: | ---: | ---: | --- |
-{_funnel(manifest)}
-
-{_reasons(manifest)}
-
-## Columns worth knowing
-
-- `margin` is a difference of votes, not of rewards: the default config leaves it out, since TRL subtracts a column of
-  that name inside its loss.
-- `chosen_score` and `rejected_score` are net votes plus 1 if accepted (WorldPM, arXiv 2505.10527, A.2);
-  `chosen_votes` and `rejected_votes` are without acceptance.
-- `*_tokens` are estimated as characters / 4, prompt included.
-- `cluster_id` names the duplicate cluster, `group_id` the thread.
-
-## Near-duplicates
-
-MinHash-LSH with {_sketch(manifest)}; a candidate counts as a duplicate from an estimated Jaccard of
-{_recipe(manifest, "dedupe")["threshold"]}. What that catches:
-
-| Jaccard of two texts | chance to be compared | chance to be found |
-| ---: | ---: | ---: |
-{curve}
-
-## Licence
-
-Each row names the licences of its posts as an SPDX expression, its authors and their links (`attribution`); see
-ATTRIBUTION.md.
-
-## Recipe
-
-```json
-{json.dumps(manifest.recipe, indent=1, sort_keys=True, ensure_ascii=False)}
-```
-"""
+    sections = (_introduce, _tell_splits, _tell_funnel, _tell_columns, _tell_duplicates, _tell_license, _tell_recipe)
+    return f"---\n{_front_matter(manifest)}---\n\n" + "\n".join(section(manifest) for section in sections)
 
 
 def write_attribution(manifest: ReleaseManifest) -> str:
@@ -104,6 +38,92 @@ The column `attribution` of every row of the config `pairs` names the authors of
 post; `license` holds the licences of that row. Texts were converted from HTML to Markdown; nothing else was changed.
 Whoever passes rows on must pass these columns on with them.
 """
+
+
+def _introduce(manifest: ReleaseManifest) -> str:
+    return f"""# {manifest.name}
+
+Preference pairs mined from what communities voted for. Build `{manifest.build}`, made by revealed
+{manifest.code_version}; the same inputs and recipe give the same bytes. The recipe stands at the end.
+
+```python
+from datasets import load_dataset
+
+trl = load_dataset("PATH/TO/THIS/FOLDER", split="train")  # chosen, rejected: message lists, for RewardTrainer
+pairs = load_dataset("PATH/TO/THIS/FOLDER", "pairs", split="train")  # every column
+```
+"""
+
+
+def _tell_splits(manifest: ReleaseManifest) -> str:
+    splits = "\n".join(
+        f"| {name} | {split.rows:,} | {split.shards} | {split.rows_per_shard:,} | {split.tail_rows:,} |"
+        for name, split in manifest.splits.items()
+    )
+    return f"""## Splits
+
+Rows are assigned by hash of their duplicate cluster: no thread and no near-copy stands in two splits. All shards of a
+split have the same number of rows, in equal row groups; rows that do not divide lie in `tail/`.
+
+| split | rows | shards | rows a shard | rows in tail/ |
+| --- | ---: | ---: | ---: | ---: |
+{splits}
+"""
+
+
+def _tell_funnel(manifest: ReleaseManifest) -> str:
+    used = sorted({reason for row in manifest.funnel for reason in row.dropped})
+    reasons = "\n".join(f"- `{reason}`: {describe(reason)}" for reason in used)
+    return f"""## Where the rows went
+
+Every stage balances: rows in = rows on + rows dropped. "made" counts the new unit where a stage changes it.
+
+| stage | source | in | on | made | dropped |
+| --- | --- | ---: | ---: | ---: | --- |
+{_funnel(manifest)}
+
+{reasons}
+"""
+
+
+def _tell_columns(_: ReleaseManifest) -> str:
+    return """## Columns worth knowing
+
+- `margin` is a difference of votes, not of rewards: the default config leaves it out, since TRL subtracts a column of
+  that name inside its loss.
+- `chosen_score` and `rejected_score` are net votes plus 1 if accepted (WorldPM, arXiv 2505.10527, A.2);
+  `chosen_votes` and `rejected_votes` are without acceptance.
+- `*_tokens` are estimated as characters / 4, prompt included.
+- `cluster_id` names the duplicate cluster, `group_id` the thread.
+"""
+
+
+def _tell_duplicates(manifest: ReleaseManifest) -> str:
+    dedupe = manifest.recipe["dedupe"]
+    assert isinstance(dedupe, dict)
+    curve = "\n".join(f"| {j:.2f} | {candidate:.3f} | {caught:.3f} |" for j, candidate, caught in manifest.catch_curve)
+    return f"""## Near-duplicates
+
+MinHash-LSH with {dedupe["bands"]} bands of {dedupe["rows"]} rows over {dedupe["shingle"]}-word shingles; a candidate
+counts as a duplicate from an estimated Jaccard of {dedupe["threshold"]}. What that catches:
+
+| Jaccard of two texts | chance to be compared | chance to be found |
+| ---: | ---: | ---: |
+{curve}
+"""
+
+
+def _tell_license(_: ReleaseManifest) -> str:
+    return """## Licence
+
+Each row names the licences of its posts as an SPDX expression, its authors and their links (`attribution`); see
+ATTRIBUTION.md.
+"""
+
+
+def _tell_recipe(manifest: ReleaseManifest) -> str:
+    recipe = json.dumps(manifest.recipe, indent=1, sort_keys=True, ensure_ascii=False)
+    return f"## Recipe\n\n```json\n{recipe}\n```\n"
 
 
 def _front_matter(manifest: ReleaseManifest) -> str:
@@ -143,19 +163,3 @@ def _funnel(manifest: ReleaseManifest) -> str:
         f"{', '.join(f'{count:,} {reason}' for reason, count in row.dropped.items())} |"
         for row in manifest.funnel
     )
-
-
-def _reasons(manifest: ReleaseManifest) -> str:
-    used = sorted({reason for row in manifest.funnel for reason in row.dropped})
-    return "\n".join(f"- `{reason}`: {describe(reason)}" for reason in used)
-
-
-def _recipe(manifest: ReleaseManifest, section: str) -> dict[str, object]:
-    values = manifest.recipe[section]
-    assert isinstance(values, dict)
-    return values
-
-
-def _sketch(manifest: ReleaseManifest) -> str:
-    dedupe = _recipe(manifest, "dedupe")
-    return f"{dedupe['bands']} bands of {dedupe['rows']} rows over {dedupe['shingle']}-word shingles"

@@ -10,6 +10,7 @@ from schemas.errors import CeilingError
 from schemas.manifest import Snapshot
 from warehouse.garbage import collect_garbage
 from warehouse.root import Root
+from warehouse.verification import verify_warehouse
 
 GARDEN, SAILING = "garden.example.com", "sailing.example.com"
 
@@ -169,8 +170,9 @@ def test_a_sample_is_published_under_its_own_name(bench, built):
 def test_garbage_is_what_no_snapshot_reaches(bench, built, hashes):
     root = Root(str(bench.folder / "warehouse"))
     bench.build(GARDEN, SAILING)
-    orphan = "stages/pairs/zz/zz.arrow"
-    root.write(orphan, b"left by a killed build")
+    orphans = ["stages/pairs/zz/zz.arrow", "releases/bench/0123456789ab/train/part-0.parquet", "tmp/revealed-1"]
+    for orphan in orphans:
+        root.write(orphan, b"left by a killed build")
     kept = {
         print_
         for key in root.keys("snapshots")
@@ -179,8 +181,9 @@ def test_garbage_is_what_no_snapshot_reaches(bench, built, hashes):
         for print_ in prints
     }
     collected = collect_garbage(root)
-    assert collected.files >= 1
-    assert not root.exists(orphan)
+    assert collected.files >= len(orphans)
+    assert not any(root.exists(orphan) for orphan in orphans)
+    assert not verify_warehouse(root).problems
     assert kept == {key.rpartition("/")[2].split(".")[0] for key in root.keys("stages") if key.endswith(".json")} & kept
     _, engine = bench.build(GARDEN)
     assert sum(engine.computed.values()) == 0
