@@ -7,6 +7,7 @@ from flows.duplicates import sketch_of
 from flows.engine import Made
 from flows.plan import Plan, flat
 from flows.work import Stage
+from schemas.inputs import Route
 from schemas.manifest import Partition
 from warehouse.dedupe.curve import catch_curve
 from warehouse.partitions import Shape
@@ -25,6 +26,7 @@ def draft_release(plan: Plan, selected: Made, code_version: str) -> Draft:
     curve = catch_curve(sketch_of(plan), plan.recipe.dedupe.threshold)
     return Draft(
         name=plan.recipe.name if plan.sample >= 1 else f"{plan.recipe.name}-sample",
+        route=Route.FORUMS,
         recipe=plan.recipe.model_dump(mode="json"),
         code_version=code_version,
         cuts=tuple(cuts),

@@ -19,7 +19,8 @@ class Collected:
 def collect_garbage(root: Root, *, dry_run: bool = False) -> Collected:
     """Remove partitions that no snapshot reaches, releases without a manifest, and temporary files.
 
-    Raises FatalError while a build is at work. Records go first: a partition without its record does not exist, so a collection may be killed at any moment.
+    Raises FatalError while a build is at work. Records go first: a partition without its record does not exist, so a
+    collection may be killed at any moment.
     """
     with hold_lease(root, "revealed gc", "collection"):
         reached = _reached(root)

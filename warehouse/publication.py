@@ -18,6 +18,7 @@ import polars as pl
 
 from schemas.errors import FatalError
 from schemas.fingerprints import fingerprint
+from schemas.inputs import Route
 from schemas.manifest import FunnelRow, Latest, Partition, ReleaseManifest, Shard, Snapshot, SplitSummary
 from warehouse.cards import write_attribution, write_card
 from warehouse.partitions import read_partition
@@ -36,6 +37,7 @@ class Draft:
     """
 
     name: str
+    route: Route
     recipe: dict[str, object]
     code_version: str
     cuts: tuple[Cut, ...]
@@ -110,7 +112,7 @@ def _describe(root: Root, draft: Draft, build: str) -> ReleaseManifest:
     return ReleaseManifest(
         name=draft.name,
         build=build,
-        route="forums",
+        route=draft.route,
         recipe=draft.recipe,
         code_version=draft.code_version,
         columns_hash={config: parts[0].columns_hash for config, parts in draft.parts.items()},

@@ -11,6 +11,7 @@ import pytest
 
 from schemas.fingerprints import fingerprint
 from schemas.identity import digest
+from schemas.inputs import Route
 from schemas.manifest import FunnelRow, Partition, ReleaseManifest
 from schemas.outcome import NOTHING_DROPPED, Outcome
 from schemas.recipe import Dedupe
@@ -164,6 +165,7 @@ def publish_pairs(root: Root, pairs: pa.Table, files: int = 4, name: str = "smal
     )
     draft = Draft(
         name=name,
+        route=Route.FORUMS,
         recipe={"name": name, "dedupe": Dedupe().model_dump(mode="json")},
         code_version="0.1.0",
         cuts=tuple(cuts),
