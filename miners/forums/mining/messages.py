@@ -75,7 +75,7 @@ def _attribution() -> pl.Expr:
     def credit(role: str) -> pl.Expr:
         return pl.format(
             "{} ({})",
-            pl.col(f"{role}_author_name").fill_null("a user without a name"),
+            pl.col(f"{role}_author_name").fill_null("its author"),
             pl.col(f"{role}_url").fill_null("no link"),
         )
 

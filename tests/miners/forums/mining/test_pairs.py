@@ -169,7 +169,7 @@ def test_a_pair_is_written_out_for_a_trainer(posts):
     assert row["license"] == "CC-BY-SA-3.0 AND CC-BY-SA-4.0"
     assert row["attribution"] == (
         "Question by Ann (https://c.example/1); replies by Bob (https://c.example/2) "
-        "and a user without a name (https://c.example/3)"
+        "and its author (https://c.example/3)"
     )
 
 
