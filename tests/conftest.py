@@ -5,6 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("house", parent=settings.default, deadline=None)  # a busy machine is no failure
+settings.load_profile("house")
 
 # Set before anything imports Prefect, and inherited by the processes that tests start: nobody's own server, profile or
 # telemetry is touched, and a slow machine gets its time.
