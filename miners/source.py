@@ -75,11 +75,10 @@ class Join:
 class Source:
     """A community software or corpus that we can read.
 
-    tables: schema of each table; the first is the main one, in the schema of the route.
+    tables: schema of each table; the first is the main one, in the schema of the route and what its joins need behind.
     find: path -> communities: {community name: path to pass to `plan`}, so that one folder may hold many sites.
     plan: (path, options, slice_bytes) -> slices; raises InputError where the path is not this source's.
-    read: (slice, reading) -> outcomes, whose kept rows are in the slice's table's schema (extra columns that joins
-        need are allowed behind the schema's own).
+    read: (slice, reading) -> outcomes, whose kept rows are in the schema of the slice's table.
     community: input name -> name of its community, where the two differ (a dump's name may carry a date).
     version: raise it when the same bytes give other rows.
     """

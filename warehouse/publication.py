@@ -50,9 +50,7 @@ class Draft:
 def publish(root: Root, draft: Draft) -> ReleaseManifest:
     """Write the release, then its manifest, then the snapshot, then the pointer. Repeating it changes nothing."""
     if not draft.cuts:
-        raise FatalError(
-            f"{draft.name}: no row is left to release; `revealed stats` of an earlier build, or the funnel"
-        )
+        raise FatalError(f"{draft.name}: no row is left to release; dropped: {_sum_up(draft.funnel)}")
     build = name_build(draft.name, {config: [part.sha256 for part in parts] for config, parts in draft.parts.items()})
     manifest = _describe(root, draft, build)
     folder = release_folder(manifest)
@@ -78,6 +76,14 @@ def publish(root: Root, draft: Draft) -> ReleaseManifest:
 def name_build(name: str, hashes: Mapping[str, Sequence[str]]) -> str:
     """Name a build of a release by its content. hashes: {config: SHA-256 of each shard, in the manifest's order}."""
     return fingerprint(name, {config: list(own) for config, own in hashes.items()})[:12]
+
+
+def _sum_up(funnel: Sequence[FunnelRow]) -> str:
+    totals: dict[str, int] = {}
+    for row in funnel:
+        for reason, count in row.dropped.items():
+            totals[reason] = totals.get(reason, 0) + count
+    return ", ".join(f"{count} {reason}" for reason, count in totals.items()) or "nothing; the input holds no rows"
 
 
 def release_folder(manifest: ReleaseManifest) -> str:

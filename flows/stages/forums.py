@@ -16,7 +16,7 @@ from miners.source import Reading, Slice
 from schemas.errors import InputError
 from schemas.identity import hash64
 from schemas.inputs import Kind
-from schemas.outcome import Outcome
+from schemas.outcome import NOTHING_DROPPED, Outcome
 from schemas.recipe import check
 from schemas.signals import PAIR
 from warehouse.shuffle import ORDER_COLUMNS, order_rows
@@ -49,8 +49,10 @@ def read_slice(inputs: Inputs, given: Given) -> Iterator[Outcome]:
         options=check(source.options, given["options"], f"options of {source.name}"),
     )
     piece = Slice(path=given["path"], **given["slice"])
+    nothing = Outcome(kept=source.tables[piece.table].empty_table(), dropped=NOTHING_DROPPED, rows_in=0)
     try:
         yield from source.read(piece, reading)
+        yield nothing  # for a slice in which no row begins: a stage must answer
     except OSError as error:
         raise InputError(given["path"], f"cannot be read ({error.strerror})", "a file that stays as it was") from error
 

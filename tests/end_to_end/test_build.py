@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from datasets import load_dataset
 
-from schemas.errors import CeilingError
+from schemas.errors import CeilingError, FatalError
 from schemas.manifest import Snapshot
 from warehouse.garbage import collect_garbage
 from warehouse.root import Root
@@ -187,3 +187,28 @@ def test_garbage_is_what_no_snapshot_reaches(bench, built, hashes):
     assert kept == {key.rpartition("/")[2].split(".")[0] for key in root.keys("stages") if key.endswith(".json")} & kept
     _, engine = bench.build(GARDEN)
     assert sum(engine.computed.values()) == 0
+
+
+def test_slices_smaller_than_a_row_lose_nothing(bench, hashes):
+    bench.dump("tiny.example.com", threads=25, dirty=False)
+    whole, _ = bench.build("tiny.example.com", root="tiny")
+    cut, engine = bench.build("tiny.example.com", root="tiny-cut", partitions={"slice_mib": 0.0003, "bucket_mib": 1})
+    assert engine.computed["ingest"] > 50
+    assert hashes(cut) == hashes(whole)
+    assert cut.funnel == whole.funnel
+
+
+POOR = '<row Id="1" PostTypeId="1" Score="1" Body="b" Title="t" CreationDate="2020-01-01T00:00:00.000" />'
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [("", "nothing; the input holds no rows"), (POOR, "1 too_few_replies")],
+    ids=["no rows", "one question"],
+)
+def test_a_dump_that_gives_no_pair_says_why(bench, rows, message):
+    folder = bench.folder / f"poor-{len(rows)}.example.com"
+    folder.mkdir()
+    (folder / "Posts.xml").write_text(f"<posts>{rows}</posts>")
+    with pytest.raises(FatalError, match=f"no row is left to release; dropped: {message}"):
+        bench.build(folder.name, root="poor")

@@ -35,7 +35,7 @@ from miners.forums.stackexchange.rows import (
     make_votes,
 )
 from miners.source import Join, Reading, Slice, Source
-from schemas.inputs import POST, Route
+from schemas.inputs import Route
 from schemas.outcome import Outcome
 
 _MAKE = {"posts": make_posts, "votes": make_votes, "comments": make_comments, "users": make_users}
@@ -123,7 +123,7 @@ SOURCE = Source(
     name="stackexchange",
     route=Route.FORUMS,
     summary="Stack Exchange data dumps: Posts.xml, with Votes.xml, Comments.xml and Users.xml where they are; or .7z",
-    tables={"posts": POST, "votes": VOTES, "comments": POSTS, "users": USERS},
+    tables={"posts": POSTS, "votes": VOTES, "comments": POSTS, "users": USERS},
     plan=plan,
     read=read,
     find=find,
