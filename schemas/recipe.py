@@ -86,7 +86,8 @@ class Release(Section):
     """How the shards are laid."""
 
     files: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Shards a split. auto: the most of 128, 64, 32, 16 and 8 that leaves `min_rows` in each; fewer for tiny splits."""
+    """Shards a split. auto: the most of 128, 64, 32, 16 and 8 that leaves `min_rows` in each; fewer for tiny splits,
+    and up to 1024 for those of millions."""
     row_groups: Annotated[int, Field(ge=1)] = 10
     """Equal row groups a shard."""
     min_rows: Annotated[int, Field(ge=1)] = 1000

@@ -12,6 +12,9 @@ import pyarrow as pa
 
 from schemas.identity import hash64
 
+_LARGE_SHARD = 25_000
+"""Rows from which more than 128 shards are worth it: about 200 MB of forum pairs, uncompressed."""
+
 ORDER_COLUMNS = (
     pa.field("order", pa.uint64(), nullable=False),
     pa.field("place", pa.uint32(), nullable=False),  # split * places + range of the order
@@ -74,6 +77,9 @@ def _choose_files(total: int, files: int | None, min_rows: int) -> int:
     """Choose a count that divides by common numbers of ranks x workers; facts of loaders: README, "Shards"."""
     if files is not None:
         return min(files, total)
+    for candidate in (1024, 512, 256):  # a shard is held in memory while it is cut
+        if total >= candidate * _LARGE_SHARD:
+            return candidate
     for candidate in (128, 64, 32, 16, 8):
         if total >= candidate * min_rows:
             return candidate

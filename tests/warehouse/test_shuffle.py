@@ -55,7 +55,7 @@ def test_neighbours_in_the_input_are_not_neighbours_in_the_release():
 
 
 def test_file_counts_divide_by_common_numbers_of_ranks():
-    for count, files in [(10, 8), (799, 8), (8000, 64), (100_000, 128)]:
+    for count, files in [(10, 8), (799, 8), (8000, 64), (100_000, 128), (6_000_000, 128), (15_000_000, 512)]:
         cuts = plan_cuts({0: count}, ["train"], 1, files=None, min_rows=100, row_groups=10)
         assert sum(not cut.tail for cut in cuts) == files
     assert [cut.rows for cut in plan_cuts({0: 3}, ["train"], 1, files=None, min_rows=100, row_groups=10)] == [1, 1, 1]
