@@ -57,7 +57,7 @@ def explain_plan(job: Job) -> None:
     console.print(lay_out_entries(rows))
     shares = ", ".join(f"{name} {share:.0%}" for name, share in recipe.splits.shares().items())
     for line in (
-        f"would publish {root.locate(f'releases/{recipe.name}{_sampled(job.sample)}')}",
+        f"would publish {root.locate(f'releases/{recipe.release_name(job.sample)}')}",
         f"with the view {view.name} ({view.summary}), in the configs {', '.join([CANONICAL, *PROJECTIONS])}",
         f"and the splits {shares}",
         "nothing was written",
@@ -127,7 +127,3 @@ def collect(root: str, *, dry_run: bool) -> None:
     gone = collect_garbage(open_root(root), dry_run=dry_run)
     done = "would remove" if dry_run else "removed"
     click.echo(f"{done} {gone.files:,} files of {gone.bytes / 2**20:,.1f} MiB that no snapshot reaches")
-
-
-def _sampled(share: float) -> str:
-    return "-sample" if share < 1 else ""

@@ -63,7 +63,7 @@ def deploy(job: Job, cron: str, pool: str, timezone: str) -> None:
     that comes due while another is still at work is cancelled. Raises FatalError for a cron string or timezone that
     cannot be, where no Prefect API is configured or answers, and for a work pool that is not of processes.
     """
-    name = _release_name(job.recipe, job.sample)
+    name = read_recipe(job.recipe).release_name(job.sample)
     schedule = _schedule(cron, timezone)
     address = get_current_settings().api.url
     if not address:
@@ -95,7 +95,7 @@ def deploy(job: Job, cron: str, pool: str, timezone: str) -> None:
 
 def _name_run() -> str:
     parameters = flow_run.parameters
-    return _release_name(Path(parameters["recipe"]), parameters.get("sample", 1.0))
+    return read_recipe(Path(parameters["recipe"])).release_name(parameters.get("sample", 1.0))
 
 
 @flow(
@@ -171,11 +171,6 @@ def _parameters(job: Job) -> dict[str, Any]:
     """Write the job as JSON holds it, with absolute paths: the run may start in any folder."""
     absolute = job.model_copy(update={"recipe": job.recipe.absolute(), "root": open_root(job.root).url})
     return absolute.model_dump(mode="json")
-
-
-def _release_name(recipe: Path, sample: float) -> str:
-    name = read_recipe(recipe).name
-    return name if sample >= 1 else f"{name}-sample"
 
 
 def _schedule(cron: str, timezone: str) -> CronSchedule:

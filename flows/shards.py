@@ -25,7 +25,7 @@ def draft_release(plan: Plan, selected: Made, code_version: str) -> Draft:
     parts = {"pairs": shards} | {config: _project(plan, config, cuts, shards) for config in PROJECTIONS}
     curve = catch_curve(sketch_of(plan), plan.recipe.dedupe.threshold)
     return Draft(
-        name=plan.recipe.name if plan.sample >= 1 else f"{plan.recipe.name}-sample",
+        name=plan.recipe.release_name(plan.sample),
         route=Route.FORUMS,
         recipe=plan.recipe.model_dump(mode="json"),
         code_version=code_version,

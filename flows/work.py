@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,13 +19,12 @@ class Stage:
     """A step that every partition of a source, or of the corpus, goes through.
 
     name: as the funnel shows it. function: `module:name` of a StageFunction. version: raise it when the same input
-    gives another output. corpus: the stage sees all sources together.
+    gives another output.
     """
 
     name: str
     function: str
     version: int = 1
-    corpus: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,15 @@ def find(work: Work) -> Partition | None:
     return find_partition(Root(work.root), work.stage.name, work.fingerprint)
 
 
+def load_function(reference: str) -> Any:
+    """Import what `module:name` names: functions travel between processes by name."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def perform(work: Work) -> Partition:
     """Make the partition. Runs in any process; the module of the stage function is imported there."""
     root = Root(work.root)
-    module, _, name = work.stage.function.partition(":")
-    function: StageFunction = getattr(importlib.import_module(module), name)
+    function: StageFunction = load_function(work.stage.function)
     outcomes = function(Inputs(root, work), {**work.given, **work.hints})
     return write_partition(root, work.stage.name, work.fingerprint, outcomes, work.shape, work.kept_drops)

@@ -117,5 +117,3 @@ CONVERSATION = pa.schema(
         ),
     ]
 )
-
-INPUTS = {Route.FORUMS: POST, Route.WEB: DOCUMENT, Route.CHATS: CONVERSATION}

@@ -122,6 +122,10 @@ class Recipe(Section):
     release: Release = Release()
     limits: Limits = Limits()
 
+    def release_name(self, sample: float) -> str:
+        """Say under which name a build is published; that of a sample (share below 1) never takes the whole's place."""
+        return self.name if sample >= 1 else f"{self.name}-sample"
+
 
 Model = TypeVar("Model", bound=BaseModel)
 

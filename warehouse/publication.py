@@ -11,6 +11,7 @@ BUILD is a hash of the shards' hashes, so the same rows are the same build, when
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -79,10 +80,9 @@ def name_build(name: str, hashes: Mapping[str, Sequence[str]]) -> str:
 
 
 def _sum_up(funnel: Sequence[FunnelRow]) -> str:
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for row in funnel:
-        for reason, count in row.dropped.items():
-            totals[reason] = totals.get(reason, 0) + count
+        totals.update(row.dropped)
     return ", ".join(f"{count} {reason}" for reason, count in totals.items()) or "nothing; the input holds no rows"
 
 
@@ -114,7 +114,7 @@ def _describe(root: Root, draft: Draft, build: str) -> ReleaseManifest:
         for config, parts in draft.parts.items()
         for cut, part in zip(draft.cuts, parts, strict=True)
     )
-    canonical = draft.parts[CANONICAL]
+    counts = _count_values(root, draft.parts[CANONICAL], ("license", "community"))
     return ReleaseManifest(
         name=draft.name,
         build=build,
@@ -125,8 +125,8 @@ def _describe(root: Root, draft: Draft, build: str) -> ReleaseManifest:
         splits=_summarise(draft.cuts),
         shards=shards,
         funnel=draft.funnel,
-        licenses=_count(root, canonical, "license"),
-        communities=_count(root, canonical, "community"),
+        licenses=counts["license"],
+        communities=counts["community"],
         catch_curve=draft.catch_curve,
     )
 
@@ -162,11 +162,12 @@ def _summarise(cuts: Sequence[Cut]) -> dict[str, SplitSummary]:
     }
 
 
-def _count(root: Root, parts: Sequence[Partition], column: str) -> dict[str, int]:
-    """Count the rows of each value of a column, a shard at a time."""
-    totals: dict[str, int] = {}
+def _count_values(root: Root, parts: Sequence[Partition], columns: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Count the rows of each value of some columns, a shard at a time: {column: {value: rows}}, values sorted."""
+    totals: dict[str, Counter[str]] = {column: Counter() for column in columns}
     for part in parts:
-        values = pl.DataFrame(read_partition(root, part, [column]))[column].fill_null("unknown").value_counts()
-        for value, count in zip(values[column], values["count"], strict=True):
-            totals[value] = totals.get(value, 0) + count
-    return dict(sorted(totals.items()))
+        rows = pl.DataFrame(read_partition(root, part, columns))
+        for column, total in totals.items():
+            values = rows[column].fill_null("unknown").value_counts()
+            total.update(dict(zip(values[column], values["count"], strict=True)))
+    return {column: dict(sorted(total.items())) for column, total in totals.items()}

@@ -1,13 +1,12 @@
 """Stages that see the corpus as a whole: dedupe, and the cutting of shards."""
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from flows.work import Inputs
+from flows.work import Inputs, load_function
 from schemas.outcome import NOTHING_DROPPED, Outcome
 from warehouse.dedupe.bands import band_rows, candidates, distinct
 from warehouse.dedupe.clusters import decide, label
@@ -24,8 +23,7 @@ _POLICY = ("ref", "group_id", "entry", "created_at", "snapshot_at", "score", "li
 
 def sign_groups(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     """Describe each group of one partition, and sign its text."""
-    module, _, name = given["groups"].partition(":")
-    groups = getattr(import_module(module), name)(inputs, given)
+    groups = load_function(given["groups"])(inputs, given)
     yield _all_kept(signature_table(groups, _sketch(given)))
 
 

@@ -15,7 +15,7 @@ from miners.registry import find_source
 from miners.source import Reading, Slice
 from schemas.errors import InputError
 from schemas.identity import hash64
-from schemas.inputs import Kind
+from schemas.inputs import UTC_MILLIS, Kind
 from schemas.outcome import NOTHING_DROPPED, Outcome
 from schemas.recipe import check
 from schemas.signals import PAIR
@@ -30,8 +30,8 @@ GROUP = pa.schema(
         pa.field("group_id", pa.string(), nullable=False),
         pa.field("group_key", pa.uint64(), nullable=False),  # equal for copies of one group in several inputs
         pa.field("entry", pa.string(), nullable=False),
-        pa.field("created_at", pa.timestamp("ms", tz="UTC")),
-        pa.field("snapshot_at", pa.timestamp("ms", tz="UTC")),  # last sign of life
+        pa.field("created_at", UTC_MILLIS),
+        pa.field("snapshot_at", UTC_MILLIS),  # last sign of life
         pa.field("score", pa.int64()),
         pa.field("license", pa.string()),
         pa.field("text", pa.string()),

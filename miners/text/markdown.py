@@ -53,6 +53,7 @@ def render_markdown(bodies: pa.Array | pa.ChunkedArray) -> pa.Array | pa.Chunked
         return pa.chunked_array([render_markdown(chunk) for chunk in bodies.chunks], pa.string())
     bodies = bodies.cast(pa.large_string())  # whose size is that of its bytes, other than a view's
     if len(bodies) == 0 or (bodies.nbytes < _WORTH_LOADING and not is_loaded()):
+        # HTML is read body by body: the format leaves no other way; nor for the bodies that are refused below.
         return pa.array([None if body is None else render(body) for body in bodies.to_pylist()], pa.string())
     rows = -(-len(bodies) * _PIECE // bodies.nbytes)
     return pa.concat_arrays([render_compiled(bodies.slice(start, rows)) for start in range(0, len(bodies), rows)])
