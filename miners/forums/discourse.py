@@ -17,8 +17,9 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from miners.columns import Column, flag, iso_time, number
 from miners.formats.json_documents import Layout, Nest, cut_documents, find_documents, read_documents
-from miners.posts import Column, flag, iso_time, list_flags, make_posts, number
+from miners.posts import list_flags, make_posts
 from miners.source import Reading, Slice, Source
 from schemas.drops import DropReason
 from schemas.identity import hash_author

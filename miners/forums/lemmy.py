@@ -16,8 +16,9 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from miners.columns import Column, flag, iso_time, number, text
 from miners.formats.json_documents import Layout, Nest, cut_documents, find_documents, read_documents
-from miners.posts import Column, flag, iso_time, list_flags, make_posts, number, text
+from miners.posts import list_flags, make_posts
 from miners.source import Reading, Slice, Source
 from schemas.drops import DropReason
 from schemas.identity import hash_author

@@ -28,8 +28,9 @@ import zstandard
 from fsspec.core import url_to_fs
 from pydantic import BaseModel, ConfigDict, Field
 
+from miners.columns import Column, flag, number, unix_time
 from miners.formats.json_lines import Lines, cut_file, read_lines
-from miners.posts import Column, flag, list_flags, make_posts, number, unix_time
+from miners.posts import list_flags, make_posts
 from miners.source import Reading, Slice, Source
 from schemas.errors import InputError
 from schemas.identity import hash_author

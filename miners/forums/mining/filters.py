@@ -1,12 +1,10 @@
 """Filters: which posts of a thread are fit to be shown, as the recipe says; and personal data masked in those kept.
 
-Each filter is one entry of `_RULES`: why it drops, how to tell that it is on, and which posts it drops, as an
-expression or a column. They are asked in that order, the most telling reasons first, and each sees only what the ones
-before it left; so a post is dropped for one reason. Languages come last. A reply is any post but the first of a
-thread, comments included.
+Each filter is one entry of `_RULES`, asked in that order, the most telling reasons first. Languages come last. A reply
+is any post but the first of a thread, comments included.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -14,12 +12,12 @@ import pyarrow as pa
 
 from miners.forums.mining.eligibility import mark_ineligible
 from miners.forums.mining.threads import SHOWN, describe_texts
-from miners.text.language import UNKNOWN, detect_languages
+from miners.rules import Rule, apply_rules, has_refused_license, is_boilerplate, part, tell_languages
 from miners.text.pii import mask_pii
+from miners.text.quality import score_quality
 from schemas.drops import DropReason
 from schemas.identity import hash64, hash_author
 from schemas.inputs import Flag, Kind
-from schemas.licenses import allows
 from schemas.mining import THREAD_POST
 from schemas.outcome import NOTHING_DROPPED, Outcome
 from schemas.recipe import Filters, Licenses
@@ -39,35 +37,28 @@ class _Asked:
     filters: Filters
     licenses: Licenses
     salt: str
+    model: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """reason: why its posts go. is_on: whether the recipe asks for it. find: which posts go (null: stays)."""
-
-    reason: DropReason
-    is_on: Callable[[_Asked], object]
-    find: Callable[[pl.DataFrame, _Asked], pl.Expr | pl.Series]
-
-
-def filter_posts(posts: pa.Table, filters: Filters, licenses: Licenses, *, salt: str) -> Outcome:
+def filter_posts(
+    posts: pa.Table, filters: Filters, licenses: Licenses, *, salt: str, model: str | None = None
+) -> Outcome:
     """Take whole threads (THREAD_POST); keep the posts that the recipe finds fit, and mask what is personal in them.
 
     Threads that can no longer give a pair go with what was dropped of them. `language` is set where the recipe looks
     at it, `pii` where it masks, and then `chars`, `text_hash` and `text_key` are those of the masked text.
 
-    salt: of the author hashes; a bot is known by the hash of its name or by its public name.
+    salt: of the author hashes; a bot is known by the hash of its name or by its public name. model: the folder of the
+    classifier whose score `filters.min_model_score` asks for.
     """
-    asked = _Asked(filters, licenses, salt)
-    rules = [rule for rule in _RULES if rule.is_on(asked)]
-    if not (rules or _looks_at_language(asked) or filters.pii == "mask"):
+    asked = _Asked(filters, licenses, salt, model)
+    if not (any(rule.is_on(asked) for rule in _RULES) or _looks_at_language(asked) or filters.pii == "mask"):
         return Outcome(posts, NOTHING_DROPPED, posts.num_rows)
-    kept, gone = pl.DataFrame(posts), []
-    for rule in rules:
-        kept, dropped = _split(kept, rule.reason, rule.find(kept, asked))
-        gone.append(dropped)
+    kept, gone = apply_rules(pl.DataFrame(posts), _RULES, asked)
     if _looks_at_language(asked):
-        kept, dropped = _split(_tell_languages(kept, filters), DropReason.OTHER_LANGUAGE, _is_other_language(filters))
+        shown = kept.select(SHOWN).to_series()
+        kept = kept.with_columns(language=tell_languages(shown, filters.min_language_score))
+        kept, dropped = part(kept, DropReason.OTHER_LANGUAGE, _is_other_language(filters))
         gone.append(dropped)
     if sum(dropped.height for dropped in gone):
         judged = mark_ineligible(kept.with_columns(reason=pl.lit(None, pl.String)))
@@ -76,12 +67,6 @@ def filter_posts(posts: pa.Table, filters: Filters, licenses: Licenses, *, salt:
     if filters.pii == "mask":
         kept = _mask(kept)
     return _finish(kept, gone, posts.num_rows)
-
-
-def _split(posts: pl.DataFrame, reason: DropReason, found: pl.Expr | pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Part the posts that stay from those that go, which get their reason."""
-    goes = posts.select(goes=found)["goes"].fill_null(value=False)
-    return posts.filter(~goes), posts.filter(goes).with_columns(reason=pl.lit(reason.value))
 
 
 def _finish(kept: pl.DataFrame, gone: Sequence[pl.DataFrame], rows_in: int) -> Outcome:
@@ -93,10 +78,8 @@ def _finish(kept: pl.DataFrame, gone: Sequence[pl.DataFrame], rows_in: int) -> O
 
 
 # --- by what is known of a post -------------------------------------------------------------------------------------
-def _has_refused_license(posts: pl.DataFrame, asked: _Asked) -> pl.Expr:
-    """Say whose licence the gate does not let pass; each licence is asked for once."""
-    refused = [spdx for spdx in posts["license"].unique() if not allows(asked.licenses.allow, spdx)]
-    return pl.col("license").is_in(pl.Series(refused, dtype=pl.String).implode(), nulls_equal=True)
+def _is_of_low_quality(posts: pl.DataFrame, asked: _Asked) -> pl.Series:
+    return score_quality(posts.select(SHOWN).to_series(), str(asked.model)) < asked.filters.min_model_score
 
 
 def _has_flag(*flags: Flag) -> pl.Expr:
@@ -166,16 +149,6 @@ def _is_link_only(_posts: pl.DataFrame, _asked: _Asked) -> pl.Expr:
     return ~_QUESTION & (text.str.contains(_LINK) | text.str.contains(_ADDRESS)) & _is_wordless(rest)
 
 
-def _is_boilerplate(_posts: pl.DataFrame, asked: _Asked) -> pl.Expr:
-    """Begins with a phrase of the recipe's, or four fifths of it are such phrases; without case and white space."""
-    phrases = ["".join(phrase.lower().split()) for phrase in asked.filters.boilerplate]
-    phrases = [phrase for phrase in phrases if phrase]
-    text = _BODY.to_lowercase().str.replace_all(r"[ \n\t\r]+", "")
-    begins = pl.any_horizontal(pl.lit(value=False), *(text.str.starts_with(phrase) for phrase in phrases))
-    rest = text.str.replace_many(phrases, [""] * len(phrases)) if phrases else text
-    return begins | (rest.str.len_chars() * 5 < text.str.len_chars())
-
-
 def _quotes_question(posts: pl.DataFrame, asked: _Asked) -> pl.Series:
     """Say of which replies so many 5-grams of words stand in the question; shorter ones never go."""
     text = posts.select("group_id", question=_QUESTION, text=SHOWN).with_row_index("row")
@@ -212,15 +185,6 @@ def _looks_at_language(asked: _Asked) -> bool:
     return asked.filters.detect_language or bool(asked.filters.languages)
 
 
-def _tell_languages(posts: pl.DataFrame, filters: Filters) -> pl.DataFrame:
-    """Set `language`: `und` where the model is less sure than the recipe asks."""
-    found = detect_languages(posts.select(SHOWN).to_series())
-    sure = found["score"] >= filters.min_language_score
-    return posts.with_columns(
-        found.select(language=pl.when(sure).then("language").otherwise(pl.lit(UNKNOWN)))["language"]
-    )
-
-
 def _mask(posts: pl.DataFrame) -> pl.DataFrame:
     """Mask titles and bodies, count the placeholders, and describe the new texts."""
     masked, counts = zip(*(mask_pii(posts[name]) for name in ("title", "body")), strict=True)
@@ -233,31 +197,40 @@ def _is_other_language(filters: Filters) -> pl.Expr:
     return ~pl.col("language").is_in(filters.languages) if filters.languages else pl.lit(value=False)
 
 
-_RULES = (
-    _Rule(DropReason.LICENSE_REFUSED, lambda asked: asked.licenses.allow, _has_refused_license),
-    _Rule(DropReason.FLAGGED, lambda asked: asked.filters.flags, lambda _, asked: _has_flag(*asked.filters.flags)),
-    _Rule(DropReason.NSFW, lambda asked: asked.filters.nsfw, _is_nsfw),
-    _Rule(DropReason.BOT, lambda asked: asked.filters.bots, _is_by_bot),
-    _Rule(
+_RULES: tuple[Rule[_Asked], ...] = (
+    Rule(
+        DropReason.LICENSE_REFUSED,
+        lambda asked: asked.licenses.allow,
+        lambda posts, asked: has_refused_license(posts, asked.licenses.allow),
+    ),
+    Rule(DropReason.FLAGGED, lambda asked: asked.filters.flags, lambda _, asked: _has_flag(*asked.filters.flags)),
+    Rule(DropReason.NSFW, lambda asked: asked.filters.nsfw, _is_nsfw),
+    Rule(DropReason.BOT, lambda asked: asked.filters.bots, _is_by_bot),
+    Rule(
         DropReason.SELF_ANSWER,
         lambda asked: asked.filters.self_answers,
         lambda *_: ~_QUESTION & pl.col("author_is_asker"),
     ),
-    _Rule(DropReason.EDITED_AFTER_VOTES, lambda asked: asked.filters.edited_after_votes, _is_edited_after_votes),
-    _Rule(DropReason.HTML_ONLY, lambda asked: asked.filters.html_only, _is_html_only),
-    _Rule(DropReason.MEDIA_ONLY, lambda asked: asked.filters.media_only, _is_media_only),
-    _Rule(DropReason.LINK_ONLY, lambda asked: asked.filters.link_only, _is_link_only),
-    _Rule(DropReason.BOILERPLATE, lambda asked: asked.filters.boilerplate, _is_boilerplate),
-    _Rule(DropReason.QUOTES_QUESTION, lambda asked: asked.filters.quotes_question, _quotes_question),
-    _Rule(
+    Rule(DropReason.EDITED_AFTER_VOTES, lambda asked: asked.filters.edited_after_votes, _is_edited_after_votes),
+    Rule(DropReason.HTML_ONLY, lambda asked: asked.filters.html_only, _is_html_only),
+    Rule(DropReason.MEDIA_ONLY, lambda asked: asked.filters.media_only, _is_media_only),
+    Rule(DropReason.LINK_ONLY, lambda asked: asked.filters.link_only, _is_link_only),
+    Rule(
+        DropReason.BOILERPLATE,
+        lambda asked: asked.filters.boilerplate,
+        lambda posts, asked: is_boilerplate(posts["body"], asked.filters.boilerplate),
+    ),
+    Rule(DropReason.QUOTES_QUESTION, lambda asked: asked.filters.quotes_question, _quotes_question),
+    Rule(
         DropReason.TOO_SHORT,
         lambda asked: asked.filters.min_question_chars or asked.filters.min_reply_chars,
         _is_too_short,
     ),
-    _Rule(
+    Rule(
         DropReason.TOO_LONG,
         lambda asked: asked.filters.max_question_chars or asked.filters.max_reply_chars,
         _is_too_long,
     ),
+    Rule(DropReason.LOW_QUALITY, lambda asked: asked.model, _is_of_low_quality),
 )
 """Asked in this order. Media come before links, since an image's address is a link too."""

@@ -17,10 +17,10 @@ from typing import cast
 
 from pydantic import BaseModel
 
+from miners.formats.rows import Batch
 from miners.forums.table import files
 from miners.forums.table.mapping import Compiled, Options, compile_rows
 from miners.forums.table.posting import NAME, check_head, make_posts, prepare
-from miners.forums.table.rows import Batch
 from miners.forums.table.sample import write_sample
 from miners.forums.table.shapes import check_columns, shape_fields
 from miners.source import Reading, Slice, Source

@@ -14,7 +14,7 @@ import fsspec
 import polars as pl
 import pyarrow as pa
 
-from miners.forums.table.rows import Rows, take_rows
+from miners.formats.rows import Rows, take_rows
 from miners.source import Slice
 from schemas.errors import InputError, RecipeError, nearest
 

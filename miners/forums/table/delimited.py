@@ -17,8 +17,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from miners.formats.rows import EXCERPT_CHARS, Rows
 from miners.formats.streams import DamageError, measure_file, stream_file
-from miners.forums.table.rows import EXCERPT_CHARS, Rows
 from miners.source import Slice
 from schemas.drops import DROP, DropReason
 from schemas.errors import InputError

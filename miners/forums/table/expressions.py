@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Annotated, Union
 import polars as pl
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 
+from miners.columns import unix_time
 from miners.forums.table.terms import Check, Need, Scope, Term, Type, build, convert, unify
 from miners.forums.table.times import read_millis, read_pattern
-from miners.posts import unix_time
 from schemas.errors import nearest
 from schemas.identity import digest
 from schemas.recipe import Section

@@ -4,21 +4,22 @@ from collections.abc import Generator, Mapping
 from pathlib import PurePosixPath
 
 import polars as pl
-import yaml
 from fsspec.core import url_to_fs
 
+from miners.formats import hub, json_tables, parquet
+from miners.formats.rows import Batch
 from miners.formats.streams import compression_of
-from miners.forums.table import database, delimited, documents, hub, parquet
+from miners.forums.table import database, delimited
 from miners.forums.table.delimited import Dialect
 from miners.forums.table.mapping import Options
-from miners.forums.table.rows import Batch
 from miners.source import Slice
 from schemas.errors import InputError, RecipeError
-from schemas.recipe import check
+from schemas.sections import check, parse_yaml
 
 MAPPING = "mapping.yaml"
 """Beside the data: the options of whoever gives no rows."""
 
+_TABLE = "posts"
 _SUFFIXES: Mapping[str, str] = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -59,10 +60,7 @@ def settle(path: str, options: Options) -> Options:
         raise RecipeError(
             f"{path}: `options.rows` is wanted, or a {MAPPING} beside the data: which columns make a post"
         )
-    try:
-        values = yaml.safe_load(fs.cat_file(beside))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{beside}: not YAML: {' '.join(str(error).split())}") from None
+    values = parse_yaml(fs.cat_file(beside), beside)
     given = options.model_dump(mode="json", exclude_defaults=True)
     return check(Options, {**values, **given} if isinstance(values, dict) else values, beside)
 
@@ -92,7 +90,7 @@ def describe(path: str, options: Options) -> dict[str, pl.DataType]:
         case "hub":
             return hub.describe(path)
         case "jsonl":
-            return documents.describe(path)
+            return json_tables.describe(path)
         case known:
             return delimited.describe(path, _dialect(known, options))
 
@@ -101,13 +99,13 @@ def cut(path: str, options: Options, slice_bytes: int) -> list[Slice]:
     """Cut a file into slices; raises InputError or RecipeError."""
     match _format(path, options):
         case "parquet":
-            return parquet.cut(path, slice_bytes)
+            return parquet.cut(path, _TABLE, slice_bytes)
         case "sqlite":
             return database.cut(path, options.table, slice_bytes)
         case "hub":
-            return hub.cut(path)
+            return hub.cut(path, _TABLE)
         case "jsonl":
-            return documents.cut(path, slice_bytes)
+            return json_tables.cut(path, _TABLE, slice_bytes)
         case _:
             return delimited.cut(path)
 
@@ -124,7 +122,7 @@ def read(
         case "hub":
             yield from hub.read(part, fields, chunk_bytes)
         case "jsonl":
-            yield from documents.read(part, fields, chunk_bytes, options.max_row_bytes)
+            yield from json_tables.read(part, fields, chunk_bytes, options.max_row_bytes)
         case known:
             yield from delimited.read(part, _dialect(known, options), fields, chunk_bytes)
 

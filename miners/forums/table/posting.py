@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+from miners.formats.rows import Batch
 from miners.forums.table.mapping import Compiled, Options
-from miners.forums.table.rows import Batch
 from miners.forums.table.terms import ITEM, Check
 from miners.posts import list_flags
 from miners.source import Reading

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
+from miners.formats.rows import dtype_of
 from miners.forums.table.mapping import Compiled
-from miners.forums.table.rows import dtype_of
 from miners.forums.table.terms import Need
 from schemas.errors import RecipeError, nearest
 

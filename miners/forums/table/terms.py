@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import polars as pl
 
-from miners.posts import Column, flag, iso_time, number
+from miners.columns import Column, flag, iso_time, number
 
 
 class Type(StrEnum):

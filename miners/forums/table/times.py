@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from miners.posts import number
+from miners.columns import number
 
 _FIRST, _END = pl.datetime(1970, 1, 1, time_zone="UTC"), pl.datetime(2101, 1, 1, time_zone="UTC")
 

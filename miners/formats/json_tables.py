@@ -1,4 +1,4 @@
-"""JSON Lines: a slice is a byte range of a plain file, or the whole of a compressed one."""
+"""Tables of JSON Lines: a slice is a byte range of a plain file, or the whole of a compressed one."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -8,8 +8,8 @@ import orjson
 import polars as pl
 
 from miners.formats.json_lines import Lines, cut_file, read_lines
+from miners.formats.rows import dtype_of
 from miners.formats.streams import DamageError, measure_file, stream_file
-from miners.forums.table.rows import dtype_of
 from miners.source import Slice
 
 _EXPECTED = "JSON Lines: one object a line"
@@ -34,9 +34,9 @@ def describe(path: str) -> dict[str, pl.DataType]:
     return {field.name: dtype_of(field.dtype) for field in shape.fields}
 
 
-def cut(path: str, slice_bytes: int) -> list[Slice]:
+def cut(path: str, table: str, slice_bytes: int) -> list[Slice]:
     """Cut a file into byte ranges; raises InputError."""
-    return cut_file(path, "posts", slice_bytes)
+    return cut_file(path, table, slice_bytes)
 
 
 def read(part: Slice, fields: Mapping[str, pl.DataType], chunk_bytes: int, max_row_bytes: int) -> Iterator[Lines]:

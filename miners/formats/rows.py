@@ -1,4 +1,4 @@
-"""Rows of a table as expressions want them: every value as text, in lists and groups as the mapping names them."""
+"""Rows of a table as expressions want them: every value as text, in lists and groups as is wanted; others as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,8 +98,9 @@ def _spell(value: pl.Expr, found: pl.DataType | None, wanted: pl.DataType) -> pl
         items = value.arr.to_list() if isinstance(found, pl.Array) else value
         item = _spell(pl.element(), dtype_of(found.inner), dtype_of(wanted.inner))
         return items if found == wanted else items.list.eval(item)
-    if isinstance(found, pl.Date):
-        return value.cast(pl.Datetime("ms")).dt.to_string("iso:strict")
-    if isinstance(found, pl.Datetime):
-        return value.dt.to_string("iso:strict")
+    if isinstance(found, pl.Struct):
+        return value.struct.json_encode()
+    if isinstance(found, pl.Date | pl.Datetime):
+        time = value.cast(pl.Datetime("ms")) if isinstance(found, pl.Date) else value
+        return time.dt.to_string("iso:strict")
     return value.cast(pl.String)

@@ -1,4 +1,4 @@
-"""Parquet: a slice is some row groups, of which only the columns that a mapping names are read."""
+"""Parquet: a slice is some row groups, of which only the columns that are wanted are read."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from miners.forums.table.rows import Rows, take_rows
+from miners.formats.rows import Rows, take_rows
 from miners.source import Slice
 from schemas.errors import InputError
 
@@ -25,7 +25,7 @@ def describe(path: str) -> dict[str, pl.DataType]:
         return dict(pl.DataFrame(file.schema_arrow.empty_table()).schema)
 
 
-def cut(path: str, slice_bytes: int) -> list[Slice]:
+def cut(path: str, table: str, slice_bytes: int) -> list[Slice]:
     """Cut a file between its row groups; a slice's range is that of its rows. Raises InputError."""
     with _open(path) as file:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
@@ -33,10 +33,10 @@ def cut(path: str, slice_bytes: int) -> list[Slice]:
     start = end = size = 0
     for group in groups:
         if size and size + group.total_byte_size > slice_bytes:
-            slices.append(Slice("posts", path, None, start, end, size))
+            slices.append(Slice(table, path, None, start, end, size))
             start, size = end, 0
         end, size = end + group.num_rows, size + group.total_byte_size
-    return [*slices, Slice("posts", path, None, start, end, size)]
+    return [*slices, Slice(table, path, None, start, end, size)]
 
 
 def read(part: Slice, fields: Mapping[str, pl.DataType], chunk_bytes: int) -> Iterator[Rows]:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import polars as pl
 import pyarrow as pa
 
-from miners.forums.table.rows import Rows, take_rows
+from miners.formats.rows import Rows, take_rows
 from miners.source import Slice
 from schemas.errors import InputError, RecipeError, TransientError, nearest
 
@@ -35,11 +35,11 @@ def describe(path: str) -> dict[str, pl.DataType]:
     return dict(pl.DataFrame(schema.empty_table()).schema)
 
 
-def cut(path: str) -> list[Slice]:
+def cut(path: str, table: str) -> list[Slice]:
     """Make a slice of each shard of the data set, as it is now. Raises InputError or RecipeError."""
     pinned = _pin(path)
     shards = _load(pinned).num_shards
-    return [Slice("posts", pinned, None, shard, shard + 1, _SHARD_BYTES) for shard in range(shards)]
+    return [Slice(table, pinned, None, shard, shard + 1, _SHARD_BYTES) for shard in range(shards)]
 
 
 def read(part: Slice, fields: Mapping[str, pl.DataType], chunk_bytes: int) -> Iterator[Rows]:
