@@ -76,6 +76,16 @@ class DropReason(StrEnum):
     NEARLY_EQUAL = "nearly_equal"
     REPEATED_PAIR = "repeated_pair"
     CONTRADICTED = "contradicted"
+    # documents
+    LOW_QUALITY = "low_quality"
+    REPETITIVE = "repetitive"
+    FEW_FORMULAS = "few_formulas"
+    OTHER_SITE = "other_site"
+    # blocks
+    NO_BLOCK = "no_block"
+    CROWDED = "crowded"
+    # decontamination
+    CONTAMINATED = "contaminated"
     # scores from outside
     UNSCORED = "unscored"
     SCORED_LOWER = "scored_lower"
@@ -115,11 +125,11 @@ _WORDS = {
     DropReason.LICENSE_REFUSED: "its licence is not among those that the recipe allows",
     DropReason.NOT_A_CANDIDATE: "a comment, or a reply whose score is hidden: kept with its thread, never paired",
     DropReason.OVER_PAIR_CAP: "all pairs with this reply fell beyond the cap per thread",
-    DropReason.SAME_THREAD: "the same thread is in another input, and that copy was kept",
-    DropReason.EXACT_DUPLICATE: "another thread has the same text, and that one was kept",
-    DropReason.NEAR_DUPLICATE: "another thread has nearly the same text, and that one was kept",
+    DropReason.SAME_THREAD: "the same thread or document is in another input, and that copy was kept",
+    DropReason.EXACT_DUPLICATE: "another thread or document has the same text, and that one was kept",
+    DropReason.NEAR_DUPLICATE: "it nearly repeats another thread or document, or one holds the other: that was kept",
     DropReason.UNVERIFIED: "the two texts share a band but are less alike than the threshold",
-    DropReason.THREAD_DROPPED: "the thread was dropped as a duplicate",
+    DropReason.THREAD_DROPPED: "the thread or document was dropped as a duplicate",
     DropReason.TIED: "the two replies tie in what the view orders by",
     DropReason.LOW_SCORE: "a reply has fewer votes than the view asks",
     DropReason.LOW_PROMPT_SCORE: "the post has fewer votes than the view asks",
@@ -141,6 +151,13 @@ _WORDS = {
     DropReason.NEARLY_EQUAL: "the two replies are nearly the same text",
     DropReason.REPEATED_PAIR: "the same pair is there already, from this thread or from a copy of it",
     DropReason.CONTRADICTED: "the same two replies are ordered the other way elsewhere",
+    DropReason.LOW_QUALITY: "its quality, by the source or by the recipe's model, is below what the recipe asks",
+    DropReason.REPETITIVE: "too much of it repeats itself, or is symbols",
+    DropReason.FEW_FORMULAS: "it has fewer formulas than the recipe asks",
+    DropReason.OTHER_SITE: "it is from a site that the recipe leaves out",
+    DropReason.NO_BLOCK: "no block of the length that was asked for fits into it",
+    DropReason.CROWDED: "no window is left that holds nothing of its document, its cluster or its suffix",
+    DropReason.CONTAMINATED: "it overlaps with an item of a benchmark",
     DropReason.UNSCORED: "the scorer gave no score",
     DropReason.SCORED_LOWER: "the scorer does not rate the chosen reply above the rejected one by the margin asked",
 }

@@ -1,9 +1,9 @@
-"""What travels within the forums route: posts in threads, pairs without texts, drawn pairs, opinions and verdicts."""
+"""What travels within the routes: posts in threads, pairs without texts, drawn pairs, opinions and verdicts; blocks."""
 
 import pyarrow as pa
 
 from schemas.inputs import POST, UTC_MILLIS
-from schemas.signals import PAIR
+from schemas.signals import CONTINUATION, PAIR
 
 THREAD_POST = pa.schema(
     [
@@ -71,3 +71,6 @@ OPINION = pa.schema(
 
 VERDICT = pa.schema([pa.field("ref", pa.uint64(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 """Pairs that set-wide rules found fault with, and why."""
+
+BLOCK = pa.schema([field for field in CONTINUATION if field.name != "split"])
+"""Blocks of documents, before they have a split."""

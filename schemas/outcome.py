@@ -63,7 +63,7 @@ class Outcome:
     def tally(self) -> Tally:
         """Count it; raises BalanceError where rows were lost or invented."""
         counts = pc.value_counts(self.dropped["reason"]) if self.dropped.num_rows else []
-        dropped = {str(item["values"].as_py()): item["counts"].as_py() for item in counts}
+        dropped = dict(sorted((str(item["values"].as_py()), item["counts"].as_py()) for item in counts))
         changes_unit = self.consumed is not None
         rows_out = self.consumed if self.consumed is not None else self.kept.num_rows
         return Tally(self.rows_in, rows_out, dropped, self.kept.num_rows if changes_unit else None)

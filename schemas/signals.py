@@ -85,9 +85,14 @@ CONTINUATION = pa.schema(
         pa.field("start", pa.int64(), nullable=False),  # character offsets into the document
         pa.field("cut", pa.int64(), nullable=False),
         pa.field("end", pa.int64(), nullable=False),
-        pa.field("mode", pa.string(), nullable=False),
+        pa.field("mode", pa.string(), nullable=False),  # fixed, random or sentence
+        pa.field("host", pa.string()),  # of the document's URL
         pa.field("prefix_tokens", pa.int32(), nullable=False),
         pa.field("suffix_tokens", pa.int32(), nullable=False),
+        pa.field("prefix_ids", pa.list_(pa.int32())),  # token ids, where the recipe asks for them
+        pa.field("suffix_ids", pa.list_(pa.int32())),
+        pa.field("suffix_key", pa.uint64(), nullable=False),  # of the suffix without case and spacing
+        pa.field("hard", pa.string()),  # why its window holds hard negatives for it: same_host, same_document
     ]
 )
 

@@ -88,3 +88,43 @@ class Statistics(Record):
     pairs_per_prompt: Distribution
     ages: Ages
     accepted: Acceptance
+
+
+class Corpus(Record):
+    """What one part of a corpus gave to a release of continuations."""
+
+    rows: int
+    prefix_tokens: int
+    suffix_tokens: int
+    languages: dict[str, int]
+    """{ISO 639 code of the document: rows}; empty where neither source nor recipe knows languages."""
+
+
+class ContinuationStatistics(Record):
+    """What is in a release of continuations: all of its rows, those in `tail/` included."""
+
+    release: str
+    build: str
+    rows: int
+    funnel: tuple[FunnelRow, ...]
+    splits: dict[str, SplitSummary]
+    communities: dict[str, Corpus]
+    licenses: dict[str, int]
+    documents: int
+    blocks_per_document: Distribution
+    hosts: int
+    """Hosts of the documents' URLs; rows without one are of no host."""
+    largest_hosts: dict[str, int]
+    """{host: rows}, the twenty largest, the largest first."""
+    modes: dict[str, int]
+    """{how blocks were cut: rows}"""
+    hard: dict[str, int]
+    """{what makes a row's negatives hard: rows}"""
+    prefix_tokens: Distribution
+    suffix_tokens: Distribution
+    prefix_chars: Distribution
+    suffix_chars: Distribution
+    window: int
+    """Rows a window."""
+    windows: int
+    """Whole windows in all shards; rows in `tail/` are in none."""
