@@ -75,7 +75,7 @@ def render(html: str) -> str:
     html = _CONTROLS.sub("", html if html.isascii() else _BAD.sub("\ufffd", html))
     tokens = tidy_tokens(html)
     if tokens is None:
-        tokens = [_UNREAD.sub(" ", html)] if _is_too_deep(html) else parsed_tokens(html)
+        tokens = [_UNREAD.sub(" ", html)] if is_too_deep(html) else parsed_tokens(html)
     return write(tokens)
 
 
@@ -109,7 +109,7 @@ def parsed_tokens(html: str) -> list[str]:
     return [token or "" for token in _TAG.split(_CONTROLS.sub("", serialised))]
 
 
-def _is_too_deep(html: str) -> bool:
+def is_too_deep(html: str) -> bool:
     """Tell whether tags are nested so deep that only the text is worth reading. Never so where tags are few."""
     if html.count("<") < _DEEPEST:
         return False

@@ -1,0 +1,1 @@
+"""Sources of documents, and what is done with documents up to their blocks."""
