@@ -1,85 +1,21 @@
-"""Rows of JSON lines to posts: one declared column each, whose faults are found, named and quarantined.
-
-A source declares its fields as text and gives them their types here, so that a number that comes as text is one, and
-a value that is none is reported with its own words.
-"""
+"""Posts out of rows of JSON lines: made of declared columns (`miners.columns`), less those that are no posts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import compress, product
 
 import polars as pl
 import pyarrow as pa
 
+from miners.columns import Column, make_rows
 from miners.formats.json_lines import Lines
 from miners.source import Reading
 from schemas.drops import DROP, DropReason
 from schemas.inputs import POST, Flag
 from schemas.outcome import Outcome
 
-_EXACT = 2.0**53  # beyond it a float no longer tells whole numbers apart
-_FIRST_YEAR, _LAST_YEAR = 1970, 2100
 _NO_TEXT = pl.lit(None, pl.String)
-_SHOWN_CHARS = 80  # of a wrong value, in a message
-_REQUIRED = frozenset(field.name for field in POST if not field.nullable)
 _NO_DROPS: Mapping[DropReason, pl.Expr] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """How one column of POST is made.
-
-    value: an expression over the rows of a Lines.
-    raw: what it was read from: where `raw` is there and `value` is null, the row is quarantined as BAD_ATTRIBUTE.
-    expected: what would be right, for the message.
-    required: a missing `raw` is a fault too.
-    """
-
-    value: pl.Expr
-    raw: pl.Expr | None = None
-    expected: str = ""
-    required: bool = False
-
-
-def number(field: str | pl.Expr, *, required: bool = False) -> Column:
-    """Read whole numbers of 64 bits, written as JSON numbers or as text; `5.0` is 5, NaN and 1e30 are faults."""
-    raw = _text_of(field)
-    real = raw.cast(pl.Float64, strict=False)
-    rounded = pl.when((real.abs() < _EXACT) & (real == real.round())).then(real).cast(pl.Int64, strict=False)
-    return Column(pl.coalesce(raw.cast(pl.Int64, strict=False), rounded), raw, "a whole number of 64 bits", required)
-
-
-def unix_time(field: str | pl.Expr, *, required: bool = False) -> Column:
-    """Read seconds after 1970, whole or not, as numbers or as text; years outside 1970 to 2100 are faults."""
-    raw = _text_of(field)
-    millis = (raw.cast(pl.Float64, strict=False) * 1000).round()
-    time = millis.cast(pl.Int64, strict=False).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")
-    return Column(_within_years(time), raw, "seconds after 1970, of a year up to 2100", required)
-
-
-def iso_time(field: str | pl.Expr, *, required: bool = False) -> Column:
-    """Read times of ISO 8601, UTC where they name no zone; years outside 1970 to 2100 are faults."""
-    raw = _text_of(field)
-    zoned = pl.when(raw.str.contains(r"(?:[Zz]|[+-]\d{2}:?\d{2})$")).then(raw).otherwise(raw + "Z")
-    plain = zoned.str.replace(r"^(\d{4}-\d{2}-\d{2})[ t]", "${1}T").str.replace(r"[Zz]$", "+0000")
-    written = pl.when(plain.str.contains(r"^\d{4}-")).then(plain)
-    time = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="ms", time_zone="UTC", strict=False)
-    return Column(_within_years(time), raw, "a time like 2014-01-21T20:26:05Z, of a year from 1970 to 2100", required)
-
-
-def text(field: str | pl.Expr, *, required: bool = False) -> Column:
-    """Take text as it is."""
-    raw = _text_of(field)
-    return Column(raw, raw, "text", required)
-
-
-def flag(field: str | pl.Expr) -> Column:
-    """Read true and false, written so or as 1 and 0."""
-    raw = _text_of(field)
-    word = raw.str.to_lowercase()
-    value = pl.when(word.is_in(["true", "1"])).then(pl.lit(value=True)).when(word.is_in(["false", "0"]))
-    return Column(value.then(pl.lit(value=False)), raw, "true or false")
 
 
 def list_flags(signs: Mapping[Flag, pl.Expr]) -> pl.Expr:
@@ -118,15 +54,8 @@ def make_posts(
     made = {name: column if isinstance(column, Column) else Column(column) for name, column in given.items()}
     ref = made["post_id"].value.cast(pl.String)
     rows, dropped = _drop(lines, ref, drops)
-    frame = rows.select(column.value.alias(name) for name, column in made.items())
-    fault = _find_faults(rows, frame, made)
-    broken = [lines.broken, dropped]
-    if fault is not None:
-        refused = rows.select("offset", reason=pl.lit(str(DropReason.BAD_ATTRIBUTE)), ref=ref, detail=fault)
-        broken.append(lines.quarantine(refused.filter(fault.is_not_null())))
-        frame = frame.filter(fault.is_null())
-    values = [pl.col(name) if name in made else pl.lit(None).alias(name) for name in schema.names]
-    kept = frame.select(values).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+    kept, refused = make_rows(rows, made, ref, schema)
+    broken = [lines.broken, dropped, lines.quarantine(refused)]
     gone = pa.concat_tables(broken).sort_by("offset")  # as in the file, however it is cut into chunks
     return Outcome(kept, gone, kept.num_rows + gone.num_rows)
 
@@ -140,28 +69,3 @@ def _drop(lines: Lines, ref: pl.Expr, drops: Mapping[DropReason, pl.Expr]) -> tu
     gone = lines.frame.with_columns(reason).filter(reason.is_not_null())
     table = lines.origin.locate(gone.select("offset", "reason", ref=ref, detail=_NO_TEXT, row=_NO_TEXT))
     return lines.frame.filter(reason.is_null()), table.select(DROP.names).to_arrow().cast(DROP)
-
-
-def _find_faults(rows: pl.DataFrame, frame: pl.DataFrame, made: Mapping[str, Column]) -> pl.Series | None:
-    """Say in words what is wrong with each row, null where nothing is; None where that is so in every row."""
-    found = (_find_fault(name, column, frame[name], rows) for name, column in made.items())
-    faults = [fault for fault in found if fault is not None]
-    return pl.select(pl.coalesce(faults)).to_series() if faults else None
-
-
-def _find_fault(name: str, column: Column, value: pl.Series, rows: pl.DataFrame) -> pl.Series | None:
-    raw = value if column.raw is None else rows.with_columns(column.raw.alias(name))[name]
-    wrong = raw.is_not_null() & value.is_null()
-    missing = raw.is_null() if column.required else value.is_null() & (name in _REQUIRED)
-    if not (wrong.any() or missing.any()):
-        return None
-    shown = pl.format(f"`{name}` is `{{}}`, not {column.expected}", pl.lit(raw.cast(pl.String)).str.head(_SHOWN_CHARS))
-    return pl.select(pl.when(wrong).then(shown).when(missing).then(pl.lit(f"`{name}` is missing"))).to_series()
-
-
-def _text_of(field: str | pl.Expr) -> pl.Expr:
-    return (pl.col(field) if isinstance(field, str) else field).cast(pl.String)
-
-
-def _within_years(time: pl.Expr) -> pl.Expr:
-    return pl.when(time.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)).then(time)
