@@ -1,0 +1,1 @@
+"""Decontamination: which rows overlap with an item of a benchmark, and the evidence for it."""
