@@ -1,18 +1,19 @@
 """Dedupe over the whole corpus: signatures -> bands -> candidates -> verified edges -> clusters -> decisions.
 
 Two shuffles bring the two signatures of a candidate together, so that no step holds all signatures: by its first group,
-then by its second.
+then by its second. Where inputs are of several routes, texts that stand inside another's are found beside it.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict
 
 from flows.engine import Made
-from flows.entries import ResolvedEntry
-from flows.plan import Plan, flat, power_of_two
-from flows.work import Stage
+from flows.plan import Inputs, Plan, flat, power_of_two
+from flows.work import Stage, Work
 from schemas.fingerprints import Json
+from schemas.inputs import Route
 from schemas.manifest import Partition
+from warehouse.dedupe import containment
 from warehouse.dedupe.signatures import Sketch
 from warehouse.partitions import PLAIN, Shape
 
@@ -21,6 +22,10 @@ BANDS = Stage("bands", "flows.stages.corpus:list_bands")
 CANDIDATES = Stage("candidates", "flows.stages.corpus:pair_candidates")
 ATTACH = Stage("attach", "flows.stages.corpus:attach_signatures")
 EDGES = Stage("edges", "flows.stages.corpus:verify_edges")
+SHINGLES = Stage("shingles", "flows.stages.corpus:sample_groups")
+OVERLAPS = Stage("overlaps", "flows.stages.corpus:overlap_groups")
+MEASURED = Stage("measured", "flows.stages.corpus:measure_overlaps")
+CONTAINED = Stage("contained", "flows.stages.corpus:contain")
 CLUSTERS = Stage("clusters", "flows.stages.corpus:cluster")
 DEDUPE = Stage("dedupe", "flows.stages.corpus:decide_groups")
 
@@ -39,13 +44,24 @@ def _sketch_given(plan: Plan) -> dict[str, Json]:
     return {"sketch": asdict(sketch), "kernel": sketch.fingerprint()}
 
 
-def decide(plan: Plan, entries: list[ResolvedEntry], threads: Made, groups: str) -> Made:
-    """Decide on every group of every source. groups: function that lists a partition's groups (`module:name`)."""
-    count = power_of_two(sum(part.rows for part in flat(threads)) / _GROUPS_A_BUCKET)
-    signatures = _sign(plan, threads, groups, count)
+def decide(plan: Plan, grouped: Made, groups: Mapping[Route, str]) -> Made:
+    """Decide on every group of every source, of whatever route: all stand in one namespace.
+
+    grouped: the partitions that hold the groups. groups: function that lists a partition's, of each route
+        (`module:name`).
+    """
+    count = power_of_two(sum(part.rows for part in flat(grouped)) / _GROUPS_A_BUCKET)
+    lists = {entry.name: groups[entry.source.route] for entry in plan.entries}
+    signatures = _sign(plan, grouped, lists, count)
     bands = plan.each(BANDS, {"signatures": signatures}, _sketch_given(plan), shape=Shape("key", count))
-    edges = _find_edges(plan, flat(bands), flat(signatures), count)
-    policy: Mapping[str, Json] = {"keep": list(plan.recipe.dedupe.keep), "entries": [entry.name for entry in entries]}
+    edges = _find_edges(plan, flat(bands), flat(signatures), count) + _find_contained(plan, grouped, lists, count)
+    policy: dict[str, Json] = {
+        "keep": list(plan.recipe.dedupe.keep),
+        "entries": [entry.name for entry in plan.entries],
+    }
+    if _has_several_routes(plan):
+        places = _rank_routes(plan)
+        policy["routes"] = [places[entry.name] for entry in plan.entries]
     clusters = plan.corpus([plan.work(CLUSTERS, policy, {"edges": edges, "signatures": flat(signatures)})])
     return plan.engine.stage(
         {
@@ -55,32 +71,60 @@ def decide(plan: Plan, entries: list[ResolvedEntry], threads: Made, groups: str)
     )
 
 
-def _sign(plan: Plan, threads: Made, groups: str, count: int) -> Made:
-    return plan.engine.stage(
-        {
-            source: [
-                plan.work(
-                    SIGNATURES,
-                    {**_sketch_given(plan), "groups": groups, "entry": source},
-                    {"threads": (part,)},
-                    shape=Shape("ref", count),
-                )
-                for part in parts
-            ]
-            for source, parts in threads.items()
+def _sign(plan: Plan, grouped: Made, groups: Mapping[str, str], count: int) -> Made:
+    def sign(source: str, at: int) -> Work:
+        given = {**_sketch_given(plan), "groups": groups[source], "entry": source}
+        return plan.work(SIGNATURES, given, {"groups": (grouped[source][at],)}, shape=Shape("ref", count))
+
+    return plan.each_of(grouped, sign)
+
+
+def _has_several_routes(plan: Plan) -> bool:
+    return len({entry.source.route for entry in plan.entries}) > 1
+
+
+def _rank_routes(plan: Plan) -> dict[str, int]:
+    """Give each entry the place of its route: the preferred first, the others in an order of their own."""
+    order = (*plan.recipe.dedupe.prefer, *Route)
+    return {entry.name: order.index(entry.source.route) for entry in plan.entries}
+
+
+def _find_contained(plan: Plan, grouped: Made, groups: Mapping[str, str], count: int) -> tuple[Partition, ...]:
+    """Find what stands inside a text of another route; of one route there is nothing to find."""
+    dedupe, sides = plan.recipe.dedupe, _rank_routes(plan)
+    if dedupe.containment is None or not _has_several_routes(plan):
+        return ()
+
+    def sample(source: str, at: int) -> Work:
+        given: Mapping[str, Json] = {
+            "shingle": dedupe.shingle,
+            "kernel": containment.fingerprint(dedupe.shingle),
+            "side": sides[source],
+            "groups": groups[source],
+            "entry": source,
         }
-    )
+        return plan.work(SHINGLES, given, {"groups": (grouped[source][at],)}, shape=Shape("key", count))
+
+    shingles = flat(plan.each_of(grouped, sample))
+    overlaps = _over_buckets(plan, OVERLAPS, {"shingles": shingles}, {}, Shape("right", count))
+    measured = _over_buckets(plan, MEASURED, {"overlaps": overlaps}, {}, Shape("left", count))
+    inputs = {"measured": measured, "overlaps": overlaps}
+    return _over_buckets(plan, CONTAINED, inputs, {"threshold": dedupe.containment}, PLAIN, count)
 
 
 def _find_edges(
     plan: Plan, bands: tuple[Partition, ...], signatures: tuple[Partition, ...], count: int
 ) -> tuple[Partition, ...]:
-    def over_buckets(
-        stage: Stage, given: Mapping[str, Json], inputs: dict[str, tuple[Partition, ...]], shape: Shape = PLAIN
-    ) -> tuple[Partition, ...]:
-        return plan.corpus([plan.work(stage, given, inputs, bucket=n, shape=shape) for n in range(count)])
+    candidates = _over_buckets(plan, CANDIDATES, {"bands": bands}, {}, Shape("left", count))
+    inputs = {"candidates": candidates, "signatures": signatures}
+    attached = _over_buckets(plan, ATTACH, inputs, {}, Shape("right", count))
+    inputs = {"attached": attached, "signatures": signatures}
+    return _over_buckets(plan, EDGES, inputs, {"threshold": plan.recipe.dedupe.threshold}, PLAIN, count)
 
-    candidates = over_buckets(CANDIDATES, {}, {"bands": bands}, Shape("left", count))
-    attached = over_buckets(ATTACH, {}, {"candidates": candidates, "signatures": signatures}, Shape("right", count))
-    threshold: Mapping[str, Json] = {"threshold": plan.recipe.dedupe.threshold}
-    return over_buckets(EDGES, threshold, {"attached": attached, "signatures": signatures})
+
+def _over_buckets(
+    plan: Plan, stage: Stage, inputs: Inputs, given: Mapping[str, Json], shape: Shape, count: int | None = None
+) -> tuple[Partition, ...]:
+    """Run a stage that makes partition n from bucket n of its inputs. count: buckets of these, if not the shape's."""
+    buckets = range(count or shape.buckets)
+    return plan.corpus([plan.work(stage, given, inputs, bucket=n, shape=shape) for n in buckets])

@@ -20,6 +20,7 @@ class Link(StrEnum):
     THREAD = "thread"
     TEXT = "text"
     NEAR = "near"
+    CONTAINED = "contained"
 
 
 ROWS = pa.schema([("key", pa.uint64()), ("ref", pa.uint64()), ("kind", pa.string())])

@@ -72,18 +72,20 @@ def decide(members: pa.Table, keep: Sequence[str]) -> pa.Table:
     """Choose the survivor of each component.
 
     members: `ref, component, group_id` and, each of them null where unknown, `text_hash, created_at, snapshot_at,
-        score, chars, license, priority`.
+        score, chars, license, priority`; and where several routes are among them `route`, the place of a member's in
+        what the recipe prefers, which decides before all else.
     keep: names of KEEP; the first decides, the next breaks its ties; then the smallest group_id, then ref. So the
         order is total, and no order of rows or partitions changes the choice.
     answer: one row a member, by ref. `cluster_id` is the group_id of the oldest member: newer duplicates leave it, and
         with it the split of the cluster, as it was. (A newcomer like two clusters joins them, under the older's id.)
         `reason` is null for survivors; for others same_thread where the survivor has the same group_id,
-        exact_duplicate where it has the same text_hash, else near_duplicate.
+        exact_duplicate where it has the same text_hash, else near_duplicate, a text inside another one included.
 
     Raises RecipeError for an unknown criterion.
     """
     frame = pl.DataFrame(pl.from_arrow(members))
-    order = (*(column for name in keep for column in _criterion(name)), *_TIES)
+    first: _Order = ((pl.col("route"), False),) if "route" in frame.columns else ()
+    order = (*first, *(column for name in keep for column in _criterion(name)), *_TIES)
     survivors = _first_of_each(frame, order).select(
         "component", survivor="ref", best_group="group_id", best_hash="text_hash", cluster_size="size"
     )

@@ -66,6 +66,47 @@ def fill(
 
 
 @njit(cache=True, nogil=True)
+def sample(
+    data: Bytes, offsets: Counts, letters: Words, size: int, highest: np.uint64, shingles: Counts, sampled: Counts
+) -> Hashes:
+    """Write the number of shingles of text i to `shingles[i]`, and to `sampled[i]` how many hashes it has <= `highest`.
+
+    The first four as in `fill`, where texts of fewer tokens than a shingle have one; here they have none.
+    answer: those hashes, of 64 bits, text after text; of one text distinct and ascending.
+    """
+    longest = np.max(np.diff(offsets)) if len(shingles) else 0
+    tokens = np.empty((longest + 1) // 2, np.uint64)
+    hashes, end = np.empty(1024, np.uint64), 0
+    for row in range(len(shingles)):
+        count = _tokenise(data, offsets[row], offsets[row + 1], letters, tokens)
+        shingles[row] = max(0, count - size + 1)
+        sampled[row] = _sample(tokens, shingles[row], size, highest)
+        if end + sampled[row] > len(hashes):
+            hashes = np.concatenate((hashes, np.empty(len(hashes) + sampled[row], np.uint64)))
+        hashes[end : end + sampled[row]] = tokens[: sampled[row]]
+        end += sampled[row]
+    return hashes[:end]
+
+
+@njit(cache=True, nogil=True)
+def _sample(tokens: Hashes, shingles: int, size: int, highest: np.uint64) -> int:
+    """Overwrite `tokens` from the start by the low hashes of its shingles, distinct and ascending -> how many."""
+    low = 0
+    for first in range(shingles):
+        value = _hash_shingle(tokens, first, size)
+        if value <= highest:
+            tokens[low] = value  # never ahead of `first`, whose token is not needed again
+            low += 1
+    distinct = 0
+    tokens[:low].sort()
+    for at in range(low):
+        if at == 0 or tokens[at] != tokens[distinct - 1]:
+            tokens[distinct] = tokens[at]
+            distinct += 1
+    return distinct
+
+
+@njit(cache=True, nogil=True)
 def _tokenise(data: Bytes, start: int, end: int, letters: Words, tokens: Hashes) -> int:
     """Write the hashes of the tokens of `data[start:end]` -> how many there are."""
     count, at, token = 0, start, FNV_OFFSET  # a token that still has its first value has not begun
@@ -111,11 +152,17 @@ def _shingle(tokens: Hashes, count: int, size: int, hashes: Words) -> int:
         return 0
     size = min(size, count)
     for first in range(count - size + 1):
-        number = np.uint64(0)
-        for place in range(size):
-            number = number * RADIX + tokens[first + place]
-        hashes[first] = np.uint32(finalise(number) >> np.uint64(32))
+        hashes[first] = np.uint32(_hash_shingle(tokens, first, size) >> np.uint64(32))
     return count - size + 1
+
+
+@register_jitable
+def _hash_shingle(tokens: Hashes, first: int, size: int) -> np.uint64:
+    """Hash the tokens from `first` on as the digits of one number."""
+    number = np.uint64(0)
+    for place in range(size):
+        number = number * RADIX + tokens[first + place]
+    return finalise(number)
 
 
 @njit(cache=True, nogil=True)

@@ -61,7 +61,7 @@ def sign(texts: pa.Array | pa.ChunkedArray, sketch: Sketch) -> pa.FixedSizeBinar
 
     Working memory beyond the answer: six bytes a byte of the longest text.
     """
-    data, offsets = _buffers(texts)
+    data, offsets = buffers_of(texts)
     signatures = np.empty((len(offsets) - 1, sketch.num_perm), np.uint32)
     shingles = np.empty(len(signatures), np.int64)
     kernel.fill(data, offsets, letter_table(), _permutations(sketch), sketch.shingle, signatures, shingles)
@@ -104,8 +104,8 @@ def _squeezed() -> pl.Expr:
     return pl.col("text").str.to_lowercase().str.replace_all(r"\s{2,}|[^\S ]", " ").str.strip_chars(" ")
 
 
-def _buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Counts]:
-    """Bytes and offsets (rows + 1) of any kind of string array, sliced or chunked; nulls as empty texts."""
+def buffers_of(texts: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Counts]:
+    """Give the bytes and offsets (rows + 1) of any kind of string array, sliced or chunked; nulls as empty texts."""
     wide = pc.fill_null(texts.cast(pa.large_string()), "")
     whole = wide.combine_chunks() if isinstance(wide, pa.ChunkedArray) else wide
     if len(whole) == 0:
