@@ -1,11 +1,20 @@
 """Cards: what a release says about itself to people and to the Hub."""
 
 import json
+from typing import Any
 
 import yaml
 
 from schemas.drops import describe
+from schemas.inputs import Route
 from schemas.manifest import ReleaseManifest
+from warehouse._card_words import WORDS
+from warehouse.layouts import layout_of
+
+_HUB_LICENSES = {"odc-by-1.0": "odc-by", "odbl-1.0": "odbl", "pddl-1.0": "pddl"} | {
+    f"gfdl-1.{minor}-{later}": "gfdl" for minor in (1, 2, 3) for later in ("only", "or-later")
+}
+"""Where the Hub's identifier is not the SPDX id in small letters."""
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
@@ -13,10 +22,20 @@ _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 def write_card(manifest: ReleaseManifest) -> str:
     """Write the dataset card: Hub YAML, then what the release is, how it came about and how to load it.
 
-    The config `default` is what `datasets.load_dataset(folder)` gives: the TRL projection, whose columns a trainer
-    takes as they are. `pairs` has every column.
+    The config `default` is what `datasets.load_dataset(folder)` gives: the projection whose columns a trainer takes as
+    they are. The canonical config has every column.
     """
-    sections = (_introduce, _tell_splits, _tell_funnel, _tell_columns, _tell_duplicates, _tell_license, _tell_recipe)
+    sections = (
+        _introduce,
+        _tell_splits,
+        *([_tell_windows] if manifest.route == Route.WEB else []),
+        _tell_funnel,
+        _tell_columns,
+        _tell_duplicates,
+        *([_tell_benchmarks] if _benchmarks(manifest) else []),
+        _tell_license,
+        _tell_recipe,
+    )
     return f"---\n{_front_matter(manifest)}---\n\n" + "\n".join(section(manifest) for section in sections)
 
 
@@ -24,9 +43,10 @@ def write_attribution(manifest: ReleaseManifest) -> str:
     """Say whose work the rows are, and where each row names its authors."""
     communities = "\n".join(f"- {name}: {rows:,} rows" for name, rows in manifest.communities.items())
     licenses = "\n".join(f"- {name}: {rows:,} rows" for name, rows in manifest.licenses.items())
+    words = WORDS[manifest.route]
     return f"""# Attribution
 
-The texts of this release were written by the members of these communities:
+{words.sources}
 
 {communities}
 
@@ -34,30 +54,38 @@ under these licences (SPDX):
 
 {licenses}
 
-The column `attribution` of every row of the config `pairs` names the authors of its posts where the licence asks for
-that, and links to each post; `license` holds the licences of that row, `terms` what they ask for. Texts were converted
-to Markdown{_say_masking(manifest)}; nothing else was changed. Whoever passes rows on must pass these columns on with
-them.
+{words.credit.format(masking=_say_masking(manifest))}
 """
 
 
 def _say_masking(manifest: ReleaseManifest) -> str:
-    filters = manifest.recipe.get("filters")
-    masked = isinstance(filters, dict) and filters.get("pii") == "mask"
+    masked = _section(manifest, "filters").get("pii") == "mask"
     return ", and personal data in them became placeholders such as [EMAIL]" if masked else ""
 
 
+def _section(manifest: ReleaseManifest, name: str) -> dict[str, Any]:
+    """Give a part of the recipe, as JSON; nothing where the recipe lacks it."""
+    section = manifest.recipe.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _benchmarks(manifest: ReleaseManifest) -> list[str]:
+    """Name the benchmarks that the rows were held against."""
+    asked = _section(manifest, "decontaminate").get("benchmarks", ())
+    return [str(benchmark["preset"]) for benchmark in asked]
+
+
 def _introduce(manifest: ReleaseManifest) -> str:
+    words = WORDS[manifest.route]
     return f"""# {manifest.name}
 
-Preference pairs mined from what communities voted for. Build `{manifest.build}`, made by revealed
+{words.what} Build `{manifest.build}`, made by revealed
 {manifest.code_version}; the same inputs and recipe give the same bytes. The recipe stands at the end.
 
 ```python
 from datasets import load_dataset
 
-trl = load_dataset("PATH/TO/THIS/FOLDER", split="train")  # chosen, rejected: message lists, for RewardTrainer
-pairs = load_dataset("PATH/TO/THIS/FOLDER", "pairs", split="train")  # every column
+{words.loading}
 ```
 """
 
@@ -67,15 +95,39 @@ def _tell_splits(manifest: ReleaseManifest) -> str:
         f"| {name} | {split.rows:,} | {split.shards} | {split.rows_per_shard:,} | {split.tail_rows:,} |"
         for name, split in manifest.splits.items()
     )
+    group = layout_of(manifest.route).group
     return f"""## Splits
 
-Rows are assigned by hash of their duplicate cluster: no thread and no near-copy stands in two splits. All shards of a
+Rows are assigned by hash of their duplicate cluster: no {group} and no near-copy stands in two splits. All shards of a
 split have the same number of rows, in equal row groups; rows that do not divide lie in `tail/`.
 
 | split | rows | shards | rows a shard | rows in tail/ |
 | --- | ---: | ---: | ---: | ---: |
 {splits}
 """
+
+
+def _tell_windows(manifest: ReleaseManifest) -> str:
+    windows = _section(manifest, "windows")
+    hard = f"""
+Up to {windows["hard"]:.0%} of a window are hard negatives for each other ({windows["hard_by"]}): see the column `hard`.
+"""
+    return f"""## Windows
+
+Every {windows["size"]} rows, counted from the start of a shard, are one window: the batch in which they are each
+other's negatives. But for the hard negatives that a recipe asks for, no window holds two rows of one document or one
+duplicate cluster, or two suffixes that are equal or nearly so. Row groups are whole windows, and a window never lies
+in two shards. Rows in `tail/` are in no window.
+
+```python
+windows = load_dataset("PATH/TO/THIS/FOLDER", split="train", streaming=True).batch({windows["size"]})
+```
+
+makes a window one example. After that nothing can break it: shuffle as you like, with any number of ranks
+(`split_dataset_by_node`) and of workers (`DataLoader(..., batch_size=None)`). Without it, batches of {windows["size"]}
+rows are windows only where the ranks divide the shards and read them in order: no shuffled rows, no sampler that deals
+rows to ranks.
+{hard if windows["hard"] else ""}"""
 
 
 def _tell_funnel(manifest: ReleaseManifest) -> str:
@@ -93,27 +145,12 @@ Every stage balances: rows in = rows on + rows dropped. "made" counts the new un
 """
 
 
-def _tell_columns(_: ReleaseManifest) -> str:
-    return """## Columns worth knowing
-
-- `margin` is a difference of votes, not of rewards: the default config leaves it out, since TRL subtracts a column of
-  that name inside its loss.
-- `chosen_score` and `rejected_score` are net votes plus 1 if accepted (WorldPM, arXiv 2505.10527, A.2);
-  `chosen_votes` and `rejected_votes` are without acceptance.
-- `confidence` is the probability that the chosen reply is the better one, by the votes alone: a vote for it or against
-  the other counts for it, under a uniform prior and equal exposure.
-- Exposure: `seconds_later` (from the rejected to the chosen reply), `chosen_order` (1 came first), `prompt_views`,
-  `chosen_share` of the votes, and where the days of votes are known `chosen_votes_same_age`: the votes that a reply had
-  when it was as old as the younger one is.
-- `views` lists the published recipes whose rules the pair meets, so that they can be told apart within one release.
-- `*_tokens` are estimated as characters / 4, prompt included.
-- `cluster_id` names the duplicate cluster, `group_id` the thread.
-"""
+def _tell_columns(manifest: ReleaseManifest) -> str:
+    return f"## Columns worth knowing\n\n{WORDS[manifest.route].columns}"
 
 
 def _tell_duplicates(manifest: ReleaseManifest) -> str:
-    dedupe = manifest.recipe["dedupe"]
-    assert isinstance(dedupe, dict)
+    dedupe = _section(manifest, "dedupe")
     curve = "\n".join(f"| {j:.2f} | {candidate:.3f} | {caught:.3f} |" for j, candidate, caught in manifest.catch_curve)
     return f"""## Near-duplicates
 
@@ -123,15 +160,34 @@ counts as a duplicate from an estimated Jaccard of {dedupe["threshold"]}. What t
 | Jaccard of two texts | chance to be compared | chance to be found |
 | ---: | ---: | ---: |
 {curve}
+{_tell_contained(manifest)}"""
+
+
+def _tell_contained(manifest: ReleaseManifest) -> str:
+    """Tell of the duplicates that stand inside other texts; these are only looked for between routes."""
+    if all(row.stage != "contained" for row in manifest.funnel):
+        return ""
+    share = _section(manifest, "dedupe")["containment"]
+    return f"""
+Texts of different routes also count as one where {share:.0%} of the shingles of one stand in the other, by those with
+low hashes (FracMinHash, doi 10.1101/2022.01.11.475838): a thread's question in a crawled page.
 """
 
 
-def _tell_license(_: ReleaseManifest) -> str:
-    return """## Licence
+def _tell_benchmarks(manifest: ReleaseManifest) -> str:
+    asked = _section(manifest, "decontaminate")
+    names = "\n".join(f"- {name}" for name in _benchmarks(manifest))
+    done = "were dropped" if asked["action"] == "drop" else "name the benchmarks in the column `contaminated`"
+    return f"""## Decontamination
 
-Each row names the licences of its posts as an SPDX expression, its authors and their links (`attribution`); see
-ATTRIBUTION.md.
+Rows that share {asked["ngram"]} words in a row with an item of these benchmarks {done}:
+
+{names}
 """
+
+
+def _tell_license(manifest: ReleaseManifest) -> str:
+    return f"## Licence\n\n{WORDS[manifest.route].license}\n"
 
 
 def _tell_recipe(manifest: ReleaseManifest) -> str:
@@ -141,23 +197,24 @@ def _tell_recipe(manifest: ReleaseManifest) -> str:
 
 def _front_matter(manifest: ReleaseManifest) -> str:
     total = sum(split.rows for split in manifest.splits.values())
-    configs = ["default" if config == "trl" else config for config in ("trl", "pairs")]
-    folders = {"default": "trl/", "pairs": ""}
+    words, layout = WORDS[manifest.route], layout_of(manifest.route)
     front = {
         "pretty_name": manifest.name,
         "license": _hub_license(manifest),
         "size_categories": [next((name for most, name in _SIZES if total < most), "n>10M")],
-        "task_categories": ["text-classification"],
-        "tags": ["preference", "reward-model", "trl", "revealed"],
+        "task_categories": list(words.tasks),
+        "tags": list(words.tags),
         "configs": [
             {
-                "config_name": config,
-                **({"default": True} if config == "default" else {}),
+                "config_name": "default" if config == layout.default else config,
+                **({"default": True} if config == layout.default else {}),
                 "data_files": [
-                    {"split": split, "path": f"{folders[config]}{split}/*.parquet"} for split in manifest.splits
+                    {"split": name, "path": f"{layout.folder(config)}{name}/*.parquet"}
+                    for name, split in manifest.splits.items()
+                    if split.shards
                 ],
             }
-            for config in configs
+            for config in (*layout.projections, layout.canonical)
         ],
     }
     return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
@@ -166,7 +223,8 @@ def _front_matter(manifest: ReleaseManifest) -> str:
 def _hub_license(manifest: ReleaseManifest) -> str:
     """Say the Hub's identifier: its list knows one licence, so several are `other`."""
     known = sorted(manifest.licenses)
-    return known[0].lower() if len(known) == 1 and " AND " not in known[0] else "other"
+    alone = known[0].lower() if len(known) == 1 and " AND " not in known[0] else "other"
+    return _HUB_LICENSES.get(alone, alone)
 
 
 def _funnel(manifest: ReleaseManifest) -> str:

@@ -1,6 +1,6 @@
 """Publication: a draft's shards become a release that readers see whole, or not at all.
 
-    releases/NAME/BUILD/train/part-00000-of-00008-BUILD.parquet    every column (config `pairs`)
+    releases/NAME/BUILD/train/part-00000-of-00008-BUILD.parquet    every column (config `pairs`, or what its route has)
     releases/NAME/BUILD/trl/train/part-...                         one folder a projection
     releases/NAME/BUILD/tail/train/part-...                        rows left over so that shards are equal
     releases/NAME/BUILD/README.md, ATTRIBUTION.md
@@ -22,12 +22,10 @@ from schemas.fingerprints import fingerprint
 from schemas.inputs import Route
 from schemas.manifest import FunnelRow, Latest, Partition, ReleaseManifest, Shard, Snapshot, SplitSummary
 from warehouse.cards import write_attribution, write_card
+from warehouse.layouts import Layout, layout_of
 from warehouse.partitions import read_partition
 from warehouse.root import Root
 from warehouse.shuffle import Cut
-
-CANONICAL = "pairs"
-"""Config with every column; its files lie directly under the build's folder."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,7 @@ class Draft:
 
 def publish(root: Root, draft: Draft) -> ReleaseManifest:
     """Write the release, then its manifest, then the snapshot, then the pointer. Repeating it changes nothing."""
-    if not draft.cuts:
-        raise FatalError(f"{draft.name}: no row is left to release; dropped: {_sum_up(draft.funnel)}")
+    refuse_empty(draft)
     build = name_build(draft.name, {config: [part.sha256 for part in parts] for config, parts in draft.parts.items()})
     manifest = _describe(root, draft, build)
     folder = release_folder(manifest)
@@ -72,6 +69,18 @@ def publish(root: Root, draft: Draft) -> ReleaseManifest:
     pointer = Latest(name=draft.name, build=manifest.build, manifest_sha256=hashlib.sha256(data).hexdigest())
     root.write_record(f"releases/{draft.name}/latest.json", pointer)
     return manifest
+
+
+def refuse_empty(draft: Draft) -> None:
+    """Raise FatalError where a draft has no shard; where it has no row, with the reasons for which all were dropped."""
+    if not draft.cuts:
+        raise FatalError(f"{draft.name}: no row is left to release; dropped: {_sum_up(draft.funnel)}")
+    if all(cut.tail for cut in draft.cuts):
+        rows = ", ".join(f"{cut.rows} of {cut.split}" for cut in draft.cuts)
+        raise FatalError(
+            f"{draft.name}: the rows that are left ({rows}) fill no window of any split, for a window takes rows of as "
+            "many different documents as `windows.size` says; add documents, or set a smaller `windows.size`"
+        )
 
 
 def name_build(name: str, hashes: Mapping[str, Sequence[str]]) -> str:
@@ -109,12 +118,13 @@ def find_release(root: Root, name: str | None = None, build: str | None = None) 
 
 
 def _describe(root: Root, draft: Draft, build: str) -> ReleaseManifest:
+    layout = layout_of(draft.route)
     shards = tuple(
-        _shard(config, cut, part, build)
+        _shard(layout, config, cut, part, build)
         for config, parts in draft.parts.items()
         for cut, part in zip(draft.cuts, parts, strict=True)
     )
-    counts = _count_values(root, draft.parts[CANONICAL], ("license", "community"))
+    counts = _count_values(root, draft.parts[layout.canonical], ("license", "community"))
     return ReleaseManifest(
         name=draft.name,
         build=build,
@@ -135,8 +145,8 @@ def _in_order(draft: Draft) -> Sequence[Partition]:
     return [part for parts in draft.parts.values() for part in parts]
 
 
-def _shard(config: str, cut: Cut, part: Partition, build: str) -> Shard:
-    folder = "/".join([*(["tail"] if cut.tail else []), *([config] if config != CANONICAL else []), cut.split])
+def _shard(layout: Layout, config: str, cut: Cut, part: Partition, build: str) -> Shard:
+    folder = f"{'tail/' if cut.tail else ''}{layout.folder(config)}{cut.split}"
     return Shard(
         path=f"{folder}/part-{cut.number:05}-of-{cut.of:05}-{build}.parquet",
         split=cut.split,
@@ -155,7 +165,7 @@ def _summarise(cuts: Sequence[Cut]) -> dict[str, SplitSummary]:
         split: SplitSummary(
             rows=sum(cut.rows for cut in cuts if cut.split == split and not cut.tail),
             shards=sum(cut.split == split and not cut.tail for cut in cuts),
-            rows_per_shard=next(cut.rows for cut in cuts if cut.split == split and not cut.tail),
+            rows_per_shard=next((cut.rows for cut in cuts if cut.split == split and not cut.tail), 0),
             tail_rows=sum(cut.rows for cut in cuts if cut.split == split and cut.tail),
         )
         for split in splits

@@ -9,13 +9,15 @@ import pyarrow.parquet as pq
 
 from schemas.errors import CorruptError
 from schemas.manifest import ReleaseManifest, Shard
-from warehouse.publication import CANONICAL, release_folder
+from warehouse.layouts import layout_of
+from warehouse.publication import release_folder
 from warehouse.root import Root
 
 
 def canonical_shards(manifest: ReleaseManifest) -> tuple[Shard, ...]:
     """List the shards that hold every column, those in `tail/` included: each row of the release once."""
-    return tuple(shard for shard in manifest.shards if shard.config == CANONICAL)
+    canonical = layout_of(manifest.route).canonical
+    return tuple(shard for shard in manifest.shards if shard.config == canonical)
 
 
 def shard_key(manifest: ReleaseManifest, shard: Shard) -> str:

@@ -1,4 +1,4 @@
-"""Statistics of a release, from the columns of its shards: exact, and in memory that the release's size hardly moves.
+"""Statistics of a release of pairs, from the columns of its shards: exact, in memory that its size hardly moves.
 
 Every measure is a whole number with few distinct values (votes, characters, minutes), so a shard becomes a table of
 values and how often each occurs; such tables add up, and every mean, share and quantile is read from their sum. Only
@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 import polars as pl
 
-from schemas.identity import hash64
 from schemas.manifest import ReleaseManifest
-from schemas.statistics import Acceptance, Ages, Community, Distribution, Lengths, Statistics
+from schemas.statistics import Acceptance, Ages, Community, Lengths, Statistics
+from warehouse.counting import COUNTS, add_up, count_measures, distribution, of, rows_a_group, shares
 from warehouse.root import Root
 from warehouse.shards import canonical_shards, read_columns
 
@@ -55,25 +55,23 @@ _COLUMNS = sorted(
     | {"community", "views"}
 )
 
-_COUNTS = pl.Schema({"measure": pl.String, "value": pl.Int64, "count": pl.UInt64})
-_PROMPTS = pl.Schema({"prompt": pl.UInt64, "count": pl.UInt64})
 _COMMUNITIES = pl.Schema({"community": pl.String} | dict.fromkeys(_OF_COMMUNITY, pl.UInt64))
 _LANGUAGES = pl.Schema({"community": pl.String, "language": pl.String, "count": pl.UInt64})
 _VIEWS = pl.Schema({"view": pl.String, "count": pl.UInt64})
 
 
 def release_statistics(root: Root, manifest: ReleaseManifest) -> Statistics:
-    """Describe a release, a shard at a time; raises CorruptError where a shard cannot be read."""
-    counts, communities = pl.DataFrame(schema=_COUNTS), pl.DataFrame(schema=_COMMUNITIES)
+    """Describe a release of pairs, a shard at a time; raises CorruptError where a shard cannot be read."""
+    counts, communities = pl.DataFrame(schema=COUNTS), pl.DataFrame(schema=_COMMUNITIES)
     languages, views = pl.DataFrame(schema=_LANGUAGES), pl.DataFrame(schema=_VIEWS)
     for shard in canonical_shards(manifest):
         rows = read_columns(root, manifest, shard, _COLUMNS)
-        counts = _add_up([counts, *(_count(rows, measure) for measure in _MEASURES)], ["measure", "value"])
-        communities = _add_up([communities, _count_by_community(rows)], ["community"])
-        languages = _add_up([languages, _count_languages(rows)], ["community", "language"])
-        views = _add_up([views, _count_views(rows)], ["view"])
-    newer, longer = _shares(counts, "newer"), _shares(counts, "longer")
-    margins, tokens = _of(counts, "margin"), _of(counts, "tokens")
+        counts = add_up([counts, *count_measures(rows, _MEASURES)], ["measure", "value"])
+        communities = add_up([communities, _count_by_community(rows)], ["community"])
+        languages = add_up([languages, _count_languages(rows)], ["community", "language"])
+        views = add_up([views, _count_views(rows)], ["view"])
+    newer, longer = shares(counts, "newer"), shares(counts, "longer")
+    margins, tokens = of(counts, "margin"), of(counts, "tokens")
     return Statistics(
         release=manifest.name,
         build=manifest.build,
@@ -84,47 +82,18 @@ def release_statistics(root: Root, manifest: ReleaseManifest) -> Statistics:
         views=dict(views.sort("view").iter_rows()),
         licenses=manifest.licenses,
         margin=distribution(margins),
-        margin_one=_shares(counts, "margin").get(1, 0.0),
-        chosen_score=distribution(_of(counts, "chosen_score")),
-        rejected_score=distribution(_of(counts, "rejected_score")),
+        margin_one=shares(counts, "margin").get(1, 0.0),
+        chosen_score=distribution(of(counts, "chosen_score")),
+        rejected_score=distribution(of(counts, "rejected_score")),
         lengths=_describe_lengths(counts, longer),
         survival={most: _share(tokens, pl.col("value") <= most) for most in MAX_LENGTHS},
-        pairs_per_prompt=distribution(_pairs_per_prompt(root, manifest)),
-        ages=_describe_ages(_of(counts, "minutes_apart"), newer),
+        pairs_per_prompt=distribution(rows_a_group(root, manifest)),
+        ages=_describe_ages(of(counts, "minutes_apart"), newer),
         accepted=Acceptance(
-            chosen=_shares(counts, "chosen_accepted").get(1, 0.0),
-            rejected=_shares(counts, "rejected_accepted").get(1, 0.0),
+            chosen=shares(counts, "chosen_accepted").get(1, 0.0),
+            rejected=shares(counts, "rejected_accepted").get(1, 0.0),
         ),
     )
-
-
-def distribution(counts: pl.DataFrame) -> Distribution:
-    """Describe at least one whole number, given as `value, count`. Quantiles are of the nearest rank."""
-    ordered = counts.sort("value").with_columns(reached=pl.col("count").cum_sum())
-    rows = int(ordered["count"].sum())
-
-    def at(percent: int) -> int:
-        rank = max(-(-rows * percent // 100), 1)
-        return int(ordered["value"][ordered["reached"].search_sorted(rank)])
-
-    return Distribution(
-        rows=rows,
-        mean=float((ordered["value"] * ordered["count"].cast(pl.Float64)).sum()) / rows,
-        min=at(0),
-        p5=at(5),
-        p25=at(25),
-        median=at(50),
-        p75=at(75),
-        p95=at(95),
-        max=at(100),
-    )
-
-
-def _count(rows: pl.DataFrame, measure: str) -> pl.DataFrame:
-    """Count how often each value of a measure occurs; rows that lack it count nowhere."""
-    values = rows.select(value=_MEASURES[measure].cast(pl.Int64)).drop_nulls()
-    counted = values.group_by("value").agg(count=pl.len().cast(pl.UInt64))
-    return counted.select(pl.lit(measure).alias("measure"), "value", "count")
 
 
 def _count_by_community(rows: pl.DataFrame) -> pl.DataFrame:
@@ -160,20 +129,6 @@ def _describe_communities(counts: pl.DataFrame, languages: pl.DataFrame) -> dict
     }
 
 
-def _add_up(tables: list[pl.DataFrame], keys: list[str]) -> pl.DataFrame:
-    return pl.concat(tables).group_by(keys).agg(pl.all().sum())
-
-
-def _of(counts: pl.DataFrame, measure: str) -> pl.DataFrame:
-    return counts.filter(pl.col("measure") == measure).select("value", "count")
-
-
-def _shares(counts: pl.DataFrame, measure: str) -> dict[int, float]:
-    """Give the share of each value of a measure."""
-    own = _of(counts, measure)
-    return dict(zip(own["value"], own["count"] / max(own["count"].sum(), 1), strict=True))
-
-
 def _share(counts: pl.DataFrame, condition: pl.Expr) -> float:
     return float(counts.select(pl.col("count").filter(condition).sum() / pl.col("count").sum()).item())
 
@@ -181,9 +136,9 @@ def _share(counts: pl.DataFrame, condition: pl.Expr) -> float:
 def _describe_lengths(counts: pl.DataFrame, longer: Mapping[int, float]) -> Lengths:
     same = longer.get(0, 0.0)
     return Lengths(
-        prompt_chars=distribution(_of(counts, "prompt_chars")),
-        chosen_chars=distribution(_of(counts, "chosen_chars")),
-        rejected_chars=distribution(_of(counts, "rejected_chars")),
+        prompt_chars=distribution(of(counts, "prompt_chars")),
+        chosen_chars=distribution(of(counts, "chosen_chars")),
+        rejected_chars=distribution(of(counts, "rejected_chars")),
         chosen_longer=longer.get(1, 0.0),
         same_length=same,
         length_baseline=longer.get(1, 0.0) + same / 2,
@@ -200,12 +155,3 @@ def _describe_ages(minutes: pl.DataFrame, newer: Mapping[int, float]) -> Ages:
         chosen_newer=newer.get(1, 0.0),
         median_hours=apart.median / 60,
     )
-
-
-def _pairs_per_prompt(root: Root, manifest: ReleaseManifest) -> pl.DataFrame:
-    """Count prompts by the number of their pairs. A prompt's pairs lie in any shard, so all are held, as hashes."""
-    prompts = pl.DataFrame(schema=_PROMPTS)
-    for shard in canonical_shards(manifest):
-        found = read_columns(root, manifest, shard, ["group_id"]).select(prompt=hash64("group_id"))
-        prompts = _add_up([prompts, found.with_columns(count=pl.lit(1, pl.UInt64))], ["prompt"])
-    return prompts.group_by(value=pl.col("count").cast(pl.Int64)).agg(count=pl.len().cast(pl.UInt64))
