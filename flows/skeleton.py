@@ -1,4 +1,4 @@
-"""A new source, as files that run: in a checkout a module of `miners.forums`, elsewhere a package of its own."""
+"""A new source, as files that run: in a checkout a module of its route in `miners`, elsewhere a package of its own."""
 
 import keyword
 from collections.abc import Mapping
@@ -8,24 +8,31 @@ from string import Template
 
 from miners.registry import list_sources
 from schemas.errors import FatalError, RecipeError
+from schemas.inputs import Route
+
+SKELETONS: Mapping[Route, tuple[str, str]] = {
+    Route.FORUMS: ("source.py", "test.py"),
+    Route.WEB: ("corpus.py", "corpus_test.py"),
+}
+"""Of a source and of its test, by route."""
 
 _SHORTEST, _LONGEST = 2, 40
 
 
-def write_source(name: str, folder: Path, *, package: bool) -> list[Path]:
+def write_source(name: str, folder: Path, *, package: bool, route: Route = Route.FORUMS) -> list[Path]:
     """Write a source, its sample and its test; answers the files.
 
     folder: a checkout of this project, or where the package's folder is to be. package: write a package even in a
     checkout. Raises RecipeError for a name that cannot be one, FatalError where something is there already.
     """
     _check_name(name)
-    inside = not package and (folder / "miners" / "forums").is_dir()
-    planned = _plan_module(name) if inside else _plan_package(name)
+    inside = not package and (folder / "miners" / route).is_dir()
+    planned = _plan_module(name, route) if inside else _plan_package(name, route)
     for path in (folder / path for path in planned):
         taken = next((other for other in (path, path.with_suffix("")) if other.exists()), None)
         if taken:
             raise FatalError(f"{taken}: exists already; expected a name that is free, or another --folder")
-    module = f"miners.forums.{name}" if inside else f"revealed_{name}"
+    module = f"miners.{route}.{name}" if inside else f"revealed_{name}"
     for path, skeleton in planned.items():
         text = files("flows").joinpath("skeletons", f"{skeleton}.txt").read_text(encoding="utf-8")
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -33,16 +40,18 @@ def write_source(name: str, folder: Path, *, package: bool) -> list[Path]:
     return [folder / path for path in planned]
 
 
-def _plan_module(name: str) -> Mapping[Path, str]:
-    return {Path(f"miners/forums/{name}.py"): "source.py", Path(f"tests/miners/forums/test_{name}.py"): "test.py"}
+def _plan_module(name: str, route: Route) -> Mapping[Path, str]:
+    source, test = SKELETONS[route]
+    return {Path(f"miners/{route}/{name}.py"): source, Path(f"tests/miners/{route}/test_{name}.py"): test}
 
 
-def _plan_package(name: str) -> Mapping[Path, str]:
+def _plan_package(name: str, route: Route) -> Mapping[Path, str]:
     top = Path(f"revealed-{name}")
+    source, test = SKELETONS[route]
     return {
         top / "pyproject.toml": "pyproject.toml",
-        top / f"revealed_{name}.py": "source.py",
-        top / "tests" / f"test_{name}.py": "test.py",
+        top / f"revealed_{name}.py": source,
+        top / "tests" / f"test_{name}.py": test,
     }
 
 

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import click
-import yaml
 
 from flows.conformance.findings import describe_error
 from flows.conformance.kit import check_source
@@ -16,12 +15,14 @@ from miners.registry import find_source
 from miners.source import Source
 from schemas.errors import FatalError, RecipeError, RevealedError
 from schemas.fingerprints import Json
+from schemas.inputs import Route
+from schemas.sections import parse_yaml
 
 
-def start_source(name: str, folder: Path, *, package: bool) -> None:
+def start_source(name: str, folder: Path, *, package: bool, route: str) -> None:
     """Write a new source's files, and say what to do next."""
     try:
-        written = write_source(name, folder, package=package)
+        written = write_source(name, folder, package=package, route=Route(route))
     except OSError as error:
         raise FatalError(f"{folder}: cannot be written ({error.strerror}); expected a folder that can be") from None
     for path in written:
@@ -29,7 +30,7 @@ def start_source(name: str, folder: Path, *, package: bool) -> None:
     if written[0].name == "pyproject.toml":
         click.echo(f"next: pip install -e {written[0].parent}, and then revealed source check {name}")
     else:
-        click.echo(f"next: fit it to the forum, and run revealed source check {name}")
+        click.echo(f"next: fit it to the data, and run revealed source check {name}")
 
 
 def write_sample(name: str, folder: Path, threads: int) -> None:
@@ -66,10 +67,7 @@ def _load(name: str) -> Source:
 
 
 def _read_options(text: str) -> dict[str, Json]:
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--options: not YAML: {' '.join(str(error).split())}") from None
+    values = parse_yaml(text, "--options") or {}
     if not isinstance(values, dict):
         raise RecipeError(f"--options: {text} is no mapping; expected the source's options, such as '{{key: value}}'")
     return values

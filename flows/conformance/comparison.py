@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from flows.conformance.findings import Finding, fault, judge
+from flows.conformance.forms import KEYS
 from flows.conformance.specimen import Specimen
 
 
@@ -16,7 +17,7 @@ def compare_rows(first: pl.DataFrame, second: pl.DataFrame, reading: str) -> Ite
             f"{reading} gives {missing}", "read", "the same rows, whatever the slices: a row is its first byte's"
         )
         return
-    keys = [name for name in ("community", "post_id") if name in first.columns]
+    keys = [name for name in KEYS if name in first.columns]
     for name in [*keys, *(name for name in first.columns if name not in keys)]:
         among = keys[: keys.index(name)] if name in keys else keys
         ours, theirs = (_list_values(frame, [*among, name]) for frame in (first, second))
@@ -40,14 +41,15 @@ def judge_rows(
     specimen: Specimen, wrong: pl.Expr, what: str, expected: str, *, tolerant: bool = True
 ) -> Iterator[Finding]:
     """Judge the rows for which an expression holds."""
-    count = specimen.posts.filter(wrong).height
+    count = specimen.rows.filter(wrong).height
     if count:
-        found = fault(f"{what} ({count} of {specimen.posts.height} rows)", locate(specimen, wrong), expected)
-        yield from judge(count, specimen.posts.height, found) if tolerant else [found]
+        found = fault(f"{what} ({count} of {specimen.rows.height} rows)", locate(specimen, wrong), expected)
+        yield from judge(count, specimen.rows.height, found) if tolerant else [found]
 
 
 def locate(specimen: Specimen, wrong: pl.Expr) -> str:
     """Name the first row for which an expression holds."""
-    row = specimen.posts.filter(wrong).head(1)
-    ids = row["post_id"].to_list() if row.height else []
-    return f"table {specimen.source.main}, post_id {ids[0] if ids else '-'}"
+    key = specimen.form.keys[-1]
+    row = specimen.rows.filter(wrong).head(1)
+    ids = row[key].to_list() if row.height else []
+    return f"table {specimen.source.main}, {key} {ids[0] if ids else '-'}"

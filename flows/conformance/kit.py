@@ -5,31 +5,44 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from flows.conformance import rows, runs, tables, threads
+from flows.conformance import documents, rows, runs, tables, threads
 from flows.conformance.findings import Checked, Conformance, Finding, State, attempt, skip
 from flows.conformance.specimen import Effort, Specimen, find_input, open_sample
 from miners.source import Source
 from schemas.fingerprints import Json
+from schemas.inputs import Route
 from schemas.recipe import check
 
 Check = Callable[[Specimen], list[Finding]]
 
-CHECKS: Mapping[str, Check] = {
+_OF_ROWS: Mapping[str, Check] = {
     "reading": tables.check_reading,
     "schema": tables.check_schema,
     "ids": rows.check_ids,
     "partitions": runs.check_partitions,
-    "scores": rows.check_scores,
     "times": rows.check_times,
     "license": rows.check_license,
-    "threads": threads.check_threads,
-    "authors": rows.check_authors,
+}
+_OF_ROUTE: Mapping[Route, Mapping[str, Check]] = {
+    Route.FORUMS: {
+        "scores": rows.check_scores,
+        "threads": threads.check_threads,
+        "authors": rows.check_authors,
+    },
+    Route.WEB: {"texts": documents.check_texts},
+    Route.CHATS: {},
+}
+_OF_RUNS: Mapping[str, Check] = {
     "memory": runs.check_memory,
     "resume": runs.check_resume,
     "garbage": runs.check_garbage,
     "speed": runs.check_speed,
 }
-"""What is checked, in this order; without the first, none of the others."""
+
+
+def list_checks(route: Route) -> Mapping[str, Check]:
+    """List what is checked of a source, in this order; without the first, none of the others."""
+    return {**_OF_ROWS, **_OF_ROUTE[route], **_OF_RUNS}
 
 
 def check_source(
@@ -45,7 +58,7 @@ def check_source(
         if isinstance(specimen, Finding):
             return Conformance(source.name, "its sample", (Checked("reading", (specimen,)),))
         checks: list[Checked] = []
-        for name, made in CHECKS.items():
+        for name, made in list_checks(source.route).items():
             blocked = bool(checks) and checks[0].state is State.FAILED
             found = (
                 [skip("the input could not be read")] if blocked else attempt(partial(made, specimen), specimen.home)

@@ -18,7 +18,7 @@ from typing import Any
 
 from flows.conformance.specimen import SALT, WHOLE_CHUNK, WHOLE_SLICE
 from flows.entries import ResolvedEntry
-from flows.forums import INGEST, slice_works
+from flows.ingest import INGEST, slice_works
 from flows.plan import Plan
 from flows.work import Inputs, Work, find, load_function, perform
 from miners.registry import find_source

@@ -27,6 +27,7 @@ _FACTOR = 8  # how much larger the second sample is whose memory is measured
 _CHUNKS = 16  # an outcome may be so many times chunk_bytes: text becomes columns, and a long row stays whole
 _KEPT_SHARE = 0.5  # growing by more than this share of the input, a source holds the input
 _NOISE = 24 << 20  # bytes by which a process grows for reasons of its allocator; measured: 1 to 24 MiB
+_TRIES = 3  # on a busy machine it may grow by more; what a source holds, it holds every time
 _SLOW = 5.0  # MB/s
 _FILES = 4  # of a sample, the largest so many are broken
 _RESUMED = 6  # slices of the ingest that is killed
@@ -44,7 +45,7 @@ def check_partitions(specimen: Specimen) -> list[Finding]:
         pieces = specimen.read(slice_bytes, chunk_bytes=min(slice_bytes, _SMALL_CHUNK))
         counts.append(len(pieces))
         reading = f"a reading in slices of {slice_bytes:,} bytes"
-        faults += compare_rows(specimen.posts, specimen.join(pieces), reading)
+        faults += compare_rows(specimen.rows, specimen.join(pieces), reading)
         faults += compare_rows(_list_drops(specimen.pieces), _list_drops(pieces), f"the dropped rows of {reading}")
     return conclude(faults, f"the same rows from {', '.join(map(str, counts))} slices")
 
@@ -67,7 +68,7 @@ def check_memory(specimen: Specimen) -> list[Finding]:
     if large.largest > max(_CHUNKS * chunk_bytes, 2 * small.largest):
         what = f"unbounded memory: one outcome of {_mib(large.largest)}, where chunk_bytes is {_mib(chunk_bytes)}"
         faults.append(fault(what, "read", expected))
-    if large.growth > _NOISE + _KEPT_SHARE * large.size:
+    if not _is_bounded(large):
         what = f"unbounded memory: it grew by {_mib(large.growth)} while {_mib(large.size)} were read"
         faults.append(fault(what, "read", expected))
     seen = f"grew by {_mib(large.growth)} over {_mib(large.size)}; largest outcome {_mib(large.largest)}"
@@ -92,7 +93,10 @@ def _chunk_bytes(specimen: Specimen) -> int:
 
 
 def _measure(specimen: Specimen) -> tuple[Cost, ...] | Finding:
-    """Measure once, in a process of its own: a small sample, a large one, the small one in chunks as builds have."""
+    """Measure in a process of its own: a small sample, a large one, the small one in chunks as builds have.
+
+    Once for all checks; but anew, up to `_TRIES` times, while memory seems unbounded.
+    """
     if not specimen.effort.mib:
         return skip("not asked for")
     known = specimen.scratch / "measured.json"
@@ -102,11 +106,24 @@ def _measure(specimen: Specimen) -> tuple[Cost, ...] | Finding:
         a_thread = sum(part.size for part in source.plan(trial, specimen.options, WHOLE_SLICE)) / _TRIAL_THREADS
         threads = int(specimen.effort.mib * (1 << 20) / a_thread / _FACTOR) + 1
         small, large = (_place(specimen, f"{count}-threads", count) for count in (threads, threads * _FACTOR))
-        done = run_probe("measure", {"small": small, "large": large, "chunk_bytes": _chunk_bytes(specimen)})
-        if done.returncode:
-            return _describe_death(done.stderr)
-        known.write_text(done.stdout, encoding="utf-8")
-    return tuple(Cost(**cost) for cost in json.loads(known.read_text(encoding="utf-8")))
+        given = {"small": small, "large": large, "chunk_bytes": _chunk_bytes(specimen)}
+        for _ in range(_TRIES):
+            done = run_probe("measure", given)
+            if done.returncode:
+                return _describe_death(done.stderr)
+            known.write_text(done.stdout, encoding="utf-8")
+            if all(map(_is_bounded, _load_costs(known)[1:2])):  # the large one
+                break
+    return _load_costs(known)
+
+
+def _load_costs(path: Path) -> tuple[Cost, ...]:
+    return tuple(Cost(**cost) for cost in json.loads(path.read_text(encoding="utf-8")))
+
+
+def _is_bounded(cost: Cost) -> bool:
+    """Tell whether a reading kept less than the input, whatever the allocator may have kept."""
+    return cost.growth <= _NOISE + _KEPT_SHARE * cost.size
 
 
 def _place(specimen: Specimen, name: str, threads: int) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel
 
+from flows.conformance.forms import FORMS, Form
 from miners.source import Reading, Slice, Source
 from schemas.errors import InputError
-from schemas.inputs import POST
 from schemas.outcome import Outcome
 
 SALT = "conformance"
@@ -64,13 +64,18 @@ class Specimen:
         file = Path(str(sys.modules[self.source.read.__module__].__file__))
         return str(file.parent if file.stem == "__init__" else file)
 
+    @property
+    def form(self) -> Form:
+        """What its rows are."""
+        return FORMS[self.source.route]
+
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The input, read as a build reads it."""
         return self.read()
 
     @cached_property
-    def posts(self) -> pl.DataFrame:
+    def rows(self) -> pl.DataFrame:
         """The main table with its side tables joined."""
         return self.join(self.pieces)
 
@@ -83,13 +88,13 @@ class Specimen:
         return read_slices(self.source, take(parts, MOST_BYTES), reading)
 
     def join(self, pieces: Iterable[Piece]) -> pl.DataFrame:
-        """Let the tables meet, as the joins of a build do. Columns of POST that are not there are null."""
+        """Let the tables meet, as the joins of a build do. Columns of the form that are not there are null."""
         tables = gather(pieces)
         joined = join_tables(
             self.source, {self.source.main: self.source.tables[self.source.main].empty_table(), **tables}
         )
         frame = pl.DataFrame(joined)
-        absent = pl.DataFrame(POST.empty_table()).schema.items() - frame.schema.items()
+        absent = pl.DataFrame(self.form.schema.empty_table()).schema.items() - frame.schema.items()
         return frame.with_columns(
             pl.lit(None, kind).alias(name) for name, kind in sorted(absent) if name not in frame.columns
         )

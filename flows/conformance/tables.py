@@ -11,7 +11,7 @@ from flows.conformance.comparison import locate
 from flows.conformance.findings import Finding, conclude, fault, judge, warn
 from flows.conformance.specimen import Specimen
 from schemas.drops import QUARANTINE, DropReason
-from schemas.inputs import POST, Flag, Kind, Markup
+from schemas.inputs import Flag, Kind, Markup
 
 _WORDS: Mapping[str, type[StrEnum]] = {"kind": Kind, "markup": Markup, "flags": Flag}
 
@@ -28,12 +28,13 @@ def check_reading(specimen: Specimen) -> list[Finding]:
     unknown = sorted(set(dropped) - set(DropReason))
     if unknown:
         return [fault(f"a row is dropped as `{unknown[0]}`", "dropped.reason", "a DropReason (schemas/drops.py)")]
-    rows, rows_in = specimen.posts.height, sum(outcome.rows_in for outcome in outcomes)
+    rows, rows_in = specimen.rows.height, sum(outcome.rows_in for outcome in outcomes)
     if not rows:
-        return [fault(f"{rows_in} rows were read, and none was kept", f"table {main}", "posts")]
+        return [fault(f"{rows_in} rows were read, and none was kept", f"table {main}", specimen.form.noun)]
     broken = sum(_count_broken(outcome.dropped) for outcome in outcomes)
     found = fault(f"{broken} of {rows_in} rows are quarantined", specimen.path, "an input of this source's kind")
-    return conclude(judge(broken, rows_in, found), f"{rows:,} posts of {len(pieces)} slices; every outcome balances")
+    seen = f"{rows:,} {specimen.form.noun} of {len(pieces)} slices; every outcome balances"
+    return conclude(judge(broken, rows_in, found), seen)
 
 
 def _count_broken(dropped: pa.Table) -> int:
@@ -41,20 +42,21 @@ def _count_broken(dropped: pa.Table) -> int:
 
 
 def check_schema(specimen: Specimen) -> list[Finding]:
-    """Check that tables are what they are declared to be, the main one POST and what its joins need."""
+    """Check that tables are what they are declared to be, the main one its route's rows and what joins need."""
     return conclude(_find_schema_faults(specimen), f"{len(specimen.source.tables)} tables, as they are declared")
 
 
 def _find_schema_faults(specimen: Specimen) -> Iterator[Finding]:
-    source = specimen.source
+    source, form = specimen.source, specimen.form.schema
     keys = [join.key for join in source.joins]
     declared = source.tables[source.main]
-    needed = [POST.field(name) for name in POST.names]
-    needed += [declared.field(key) for key in keys if key in declared.names and key not in POST.names]
+    needed = [*form]
+    needed += [declared.field(key) for key in keys if key in declared.names and key not in form.names]
     where = f"SOURCE.tables[{source.main!r}]"
-    unused = [name for name in declared.names if name not in POST.names and name not in keys]
+    unused = [name for name in declared.names if name not in form.names and name not in keys]
     if unused:
-        yield warn(f"no join needs the column `{unused[0]}`", where, "POST, and behind it the keys of joins")
+        expected = "the route's columns, and behind them the keys of joins"
+        yield warn(f"no join needs the column `{unused[0]}`", where, expected)
         needed += [declared.field(name) for name in unused]
     yield from _compare_schemas(declared, pa.schema(needed), where)
     for join in source.joins:
@@ -87,15 +89,15 @@ def _compare_schemas(got: pa.Schema, wanted: pa.Schema, where: str) -> Iterator[
 
 
 def _find_value_faults(specimen: Specimen) -> Iterator[Finding]:
-    posts = specimen.posts
-    for name in (field.name for field in POST if not field.nullable):
-        if count := posts[name].null_count():
+    rows = specimen.rows
+    for name in (field.name for field in specimen.form.schema if not field.nullable):
+        if count := rows[name].null_count():
             yield fault(f"`{name}` is null in {count} rows", locate(specimen, pl.col(name).is_null()), "a value")
-    for name, words in _WORDS.items():
-        values = posts.select(name).explode(name) if posts.schema[name] == pl.List else posts.select(name)
+    for name, words in ((name, _WORDS[name]) for name in rows.columns if name in _WORDS):
+        values = rows.select(name).explode(name) if rows.schema[name] == pl.List else rows.select(name)
         unknown = set(values[name].drop_nulls().unique()) - set(words)
         if unknown:
             yield fault(f"`{name}` holds `{min(map(str, unknown))}`", "table " + specimen.source.main, ", ".join(words))
-    if set(posts["source"].drop_nulls().unique()) - {specimen.source.name}:
+    if set(rows["source"].drop_nulls().unique()) - {specimen.source.name}:
         other = pl.col("source") != specimen.source.name
         yield fault("`source` is not the source's name", locate(specimen, other), specimen.source.name)

@@ -14,7 +14,7 @@ _REPLIES = 2  # that make a pair
 
 def check_threads(specimen: Specimen) -> list[Finding]:
     """Check that replies find their questions and parents, and that a thread has one question."""
-    posts = specimen.posts
+    posts = specimen.rows
     replies = posts.filter(pl.col("kind") == Kind.ANSWER).group_by("community", "thread_id").len()
     paired = replies.filter(pl.col("len") >= _REPLIES).height
     questions = posts.filter(pl.col("kind") == Kind.QUESTION).height
@@ -23,7 +23,7 @@ def check_threads(specimen: Specimen) -> list[Finding]:
 
 
 def _find_thread_faults(specimen: Specimen, questions: int, paired: int) -> Iterator[Finding]:
-    posts = specimen.posts
+    posts = specimen.rows
     asked = posts.filter(pl.col("kind") == Kind.QUESTION).select("community", "thread_id", known=pl.lit(value=True))
     first = (pl.col("kind") == Kind.QUESTION) & pl.col("thread_id").ne_missing(pl.col("post_id"))
     yield from judge_rows(specimen, first, "a question's thread_id is not its post_id", "thread_id == post_id")
