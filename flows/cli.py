@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from flows.audit_commands import audit
+from flows.quality_commands import quality
 from schemas.errors import RevealedError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -103,12 +105,13 @@ def demo(root: str, dask: str | None, workers: int | None, threads: int) -> None
 
 
 @main.command()
-@click.option("--views", is_flag=True, help="List the views over the pair store instead.")
-def sources(views: bool) -> None:
+@click.option("--views", "what", flag_value="views", help="List the views over the pair store instead.")
+@click.option("--benchmarks", "what", flag_value="benchmarks", help="List the benchmarks to decontaminate against.")
+def sources(what: str | None) -> None:
     """List the sources that recipes can name."""
-    from flows.commands import list_sources_or_views
+    from flows.commands import list_names
 
-    list_sources_or_views(views=views)
+    list_names(what or "sources")
 
 
 @main.group()
@@ -125,17 +128,24 @@ def source() -> None:
     help="A checkout of revealed, or where a package is to be; default: the current folder.",
 )
 @click.option("--package", is_flag=True, help="Write an installable package, even in a checkout.")
-def new(name: str, folder: Path, package: bool) -> None:
-    """Write a source NAME that runs, with its sample and its test, to be fitted to a forum."""
+@click.option(
+    "--route",
+    type=click.Choice(["forums", "web"]),
+    default="forums",
+    show_default=True,
+    help="A source of posts, or of documents.",
+)
+def new(name: str, folder: Path, package: bool, route: str) -> None:
+    """Write a source NAME that runs, with its sample and its test, to be fitted to a forum or a corpus."""
     from flows.source_commands import start_source
 
-    start_source(name, folder, package=package)
+    start_source(name, folder, package=package, route=route)
 
 
 @source.command()
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--threads", type=click.IntRange(min=1), default=500, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=500, show_default=True, help="Or documents.")
 def sample(name: str, folder: Path, threads: int) -> None:
     """Write a sample of the source NAME into an empty FOLDER."""
     from flows.source_commands import write_sample
@@ -194,6 +204,10 @@ def gc(root: str, dry_run: bool) -> None:
     from flows.commands import collect
 
     collect(root, dry_run=dry_run)
+
+
+main.add_command(audit)
+main.add_command(quality)
 
 
 def _plain(message: str) -> str:

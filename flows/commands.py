@@ -25,30 +25,31 @@ def build_recipe(job: Job, *, use_prefect: bool) -> None:
     if use_prefect or prefect_is_configured():
         from flows.deployments import build_as_flow
 
-        manifest, engine = build_as_flow(job), None
+        manifests, engine = build_as_flow(job), None
     else:
-        manifest, engine = run_job(job)
-    print_summary(manifest, open_root(job.root), engine)
+        manifests, engine = run_job(job)
+    print_summary(manifests, open_root(job.root), engine)
 
 
 def explain_plan(job: Job) -> None:
     """Print what a build would do. Writes nothing; on a warehouse that has something, inputs are read to be hashed."""
     from flows.entries import resolve_entries
-    from flows.forums import slice_works
+    from flows.ingest import slice_works
     from flows.pages import lay_out_entries, open_console, show
     from flows.plan import Plan
     from flows.work import find
     from miners.forums.mining.views import find_view
-    from warehouse.projections import PROJECTIONS
-    from warehouse.publication import CANONICAL
+    from schemas.inputs import Route
+    from warehouse.layouts import LAYOUTS
 
     recipe = read_recipe(job.recipe)
     view = find_view(recipe.view, recipe.custom)
     root = open_root(job.root)
     known = root if root.exists("stages") else None  # where nothing is made, no hash can be found made
     plan = Plan(recipe, root, Engine(SerialExecutor()), job.sample)
+    entries = resolve_entries(recipe, job.recipe.parent, known, remember=False)
     rows = []
-    for entry in resolve_entries(recipe, job.recipe.parent, known, remember=False):
+    for entry in entries:
         tables = dict.fromkeys(piece.table for piece in entry.slices)
         works = [work for table in tables for work in slice_works(plan, entry, table)]
         made = sum(find(work) is not None for work in works) if known else 0
@@ -56,48 +57,52 @@ def explain_plan(job: Job) -> None:
     console = open_console()
     console.print(lay_out_entries(rows))
     shares = ", ".join(f"{name} {share:.0%}" for name, share in recipe.splits.shares().items())
-    for line in (
-        f"would publish {root.locate(f'releases/{recipe.release_name(job.sample)}')}",
-        f"with the view {view.name} ({view.summary}), in the configs {', '.join([CANONICAL, *PROJECTIONS])}",
-        f"and the splits {shares}",
-        "nothing was written",
-    ):
+    routes = sorted({entry.source.route for entry in entries}, key=list(Route).index)
+    for route in routes:
+        name = recipe.release_name(job.sample, route if len(routes) > 1 else None)
+        taken = f"the view {view.name} ({view.summary})" if route == Route.FORUMS else f"{LAYOUTS[route].rows}"
+        console.print(show(f"would publish {root.locate(f'releases/{name}')}"), soft_wrap=True)
+        console.print(show(f"with {taken}, in the configs {', '.join(LAYOUTS[route].configs)}"), soft_wrap=True)
+    for line in (f"and the splits {shares}", "nothing was written"):
         console.print(show(line), soft_wrap=True)
 
 
-def list_sources_or_views(*, views: bool) -> None:
-    """Print what a recipe can name."""
-    from flows.pages import lay_out_sources, lay_out_views, open_console
+def list_names(what: str) -> None:
+    """Print what a recipe can name: `sources`, `views` or `benchmarks`."""
+    from flows.pages import lay_out_presets, lay_out_sources, lay_out_views, open_console
     from miners.forums.mining.views import VIEWS
     from miners.registry import list_sources
+    from warehouse.decontamination.benchmarks import PRESETS
 
-    page = lay_out_views(VIEWS.values()) if views else lay_out_sources(list_sources().values())
+    if what == "views":
+        page = lay_out_views(VIEWS.values())
+    elif what == "benchmarks":
+        page = lay_out_presets(PRESETS)
+    else:
+        page = lay_out_sources(list_sources().values())
     open_console().print(page)
 
 
 def show_statistics(root: str, release: str | None, *, as_json: bool) -> None:
     """Print what is in the latest build of a release: as tables, or as one JSON object."""
     from flows.pages import open_console
-    from flows.summary import lay_out_rules, lay_out_statistics
-    from miners.forums.mining.views import find_view
-    from schemas.recipe import Recipe, check
+    from flows.presentations import presentation_of
     from warehouse.publication import find_release
-    from warehouse.statistics import release_statistics
 
     place = open_root(root)
     manifest = find_release(place, release)
-    statistics = release_statistics(place, manifest)
+    presentation = presentation_of(manifest)
+    statistics = presentation.describe(place, manifest)
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))
     else:
-        recipe = check(Recipe, manifest.recipe, f"recipe of {manifest.name}")
-        rules = lay_out_rules(manifest.funnel, find_view(recipe.view, recipe.custom))
-        open_console().print(lay_out_statistics(statistics), rules)
+        open_console().print(presentation.lay_out_statistics(statistics, manifest))
 
 
 def show_row(root: str, release: str | None, uid: str) -> None:
     """Print one row, or the dropped rows that go by this reference; raises FatalError where there is neither."""
-    from flows.pages import lay_out_drops, lay_out_row, open_console
+    from flows.pages import lay_out_drops, open_console
+    from flows.presentations import presentation_of
     from warehouse.inspection import find_dropped, find_row
     from warehouse.publication import find_release
 
@@ -111,7 +116,7 @@ def show_row(root: str, release: str | None, uid: str) -> None:
             "first digits of a uid, or a reference such as stackexchange/COMMUNITY/ID. Of many rows dropped for one "
             "reason, those beyond the recipe's `limits.kept_drops` were counted but not kept"
         )
-    open_console().print(lay_out_row(row) if row else lay_out_drops(drops))
+    open_console().print(presentation_of(manifest).lay_out_row(row) if row else lay_out_drops(drops))
 
 
 def verify_warehouse(root: str, release: str | None) -> None:

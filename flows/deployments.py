@@ -43,7 +43,7 @@ _OWN_SERVER = {
 }
 
 
-def build_as_flow(job: Job) -> ReleaseManifest:
+def build_as_flow(job: Job) -> tuple[ReleaseManifest, ...]:
     """Build as a flow run of the configured Prefect API; where there is none, Prefect starts a server for this run.
 
     Raises what a direct build raises, and FatalError where the configured API does not answer.
@@ -52,8 +52,8 @@ def build_as_flow(job: Job) -> ReleaseManifest:
     if address:
         _greet(address)
     with temporary_settings(set_defaults=_OWN_SERVER):
-        manifest: ReleaseManifest = build_release(**_parameters(job))
-        return manifest
+        manifests: tuple[ReleaseManifest, ...] = build_release(**_parameters(job))
+        return manifests
 
 
 def deploy(job: Job, cron: str, pool: str, timezone: str) -> None:
@@ -107,17 +107,18 @@ def _name_run() -> str:
 )
 def build_release(
     recipe: str, root: str, workers: int = 0, dask: str | None = None, sample: float = 1.0
-) -> ReleaseManifest:
-    """Build a recipe's release; the parameters are those of a Job. The funnel becomes an artifact of the run."""
+) -> tuple[ReleaseManifest, ...]:
+    """Build a recipe's releases; the parameters are those of a Job. Each funnel becomes an artifact of the run."""
     job = Job(recipe=Path(recipe), root=root, workers=workers, dask=dask, sample=sample)
-    manifest, _ = run_job(job, runner=run_as_tasks)
-    rows = sum(split.rows + split.tail_rows for split in manifest.splits.values())
-    create_table_artifact(
-        _funnel(manifest),
-        key=f"revealed-{re.sub('[^a-z0-9]+', '-', manifest.name.lower())}-funnel",
-        description=f"Release `{manifest.name}`, build `{manifest.build}`: {rows:,} rows. Rows in = on + dropped.",
-    )
-    return manifest
+    manifests, _ = run_job(job, runner=run_as_tasks)
+    for manifest in manifests:
+        rows = sum(split.rows + split.tail_rows for split in manifest.splits.values())
+        create_table_artifact(
+            _funnel(manifest),
+            key=f"revealed-{re.sub('[^a-z0-9]+', '-', manifest.name.lower())}-funnel",
+            description=f"Release `{manifest.name}`, build `{manifest.build}`: {rows:,} rows. Rows in = on + dropped.",
+        )
+    return manifests
 
 
 def run_as_tasks(steps: Sequence[Step]) -> list[Parts]:

@@ -1,11 +1,12 @@
-"""From the pair store to what is released: opinions -> hygiene -> draw -> caps -> select -> rewards.
+"""From the pair store to what is released: opinions -> hygiene -> draw -> caps -> select -> decontaminate -> rewards.
 
 Before the draw, every pair is asked what it says of its two replies, so that pairs which repeat or contradict each
 other are known wherever in the corpus they stand. Only what is drawn is written out with its texts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from flows.decontamination import clean
 from flows.engine import Made
 from flows.entries import hash_input, locate
 from flows.forums import Mined
@@ -26,14 +27,14 @@ _PAIRS_A_BUCKET = 500_000
 _PAIRS_A_PLACE = 20_000
 
 
-def draw_view(plan: Plan, mined: Mined, decisions: Made) -> Made:
+def draw_view(plan: Plan, mined: Mined, decisions: Made, benchmarks: tuple[Partition, ...]) -> Made:
     """Draw the recipe's view, with texts, splits and places; bucketed by place."""
     pairs = sum(part.rows for part in flat(mined.pairs))
     count = power_of_two(pairs / _PAIRS_A_BUCKET)
     verdicts = _weigh(plan, mined, decisions, count)
     drawn = _draw(plan, mined, decisions, verdicts, count)
     selected = _select(plan, mined, drawn, _cap(plan, drawn, count), power_of_two(pairs / _PAIRS_A_PLACE))
-    return _reward(plan, selected)
+    return _reward(plan, clean(plan, selected, benchmarks, ("prompt", "chosen", "rejected")))
 
 
 def _view(plan: Plan) -> dict[str, Json]:
@@ -46,7 +47,7 @@ def _weigh(plan: Plan, mined: Mined, decisions: Made, count: int) -> tuple[Parti
         inputs = {"pairs": (mined.pairs[source][at],), "decisions": (decisions[source][at],)}
         return plan.work(OPINIONS, {**_view(plan), "entry": source}, inputs, shape=Shape("key", count))
 
-    opinions = flat(_each(plan, mined.pairs, hear))
+    opinions = flat(plan.each_of(mined.pairs, hear))
     return plan.corpus([plan.work(HYGIENE, {}, {"opinions": opinions}, bucket=n) for n in range(count)])
 
 
@@ -68,7 +69,7 @@ def _draw(plan: Plan, mined: Mined, decisions: Made, verdicts: tuple[Partition, 
         shape = Shape("author_key", count) if by_author else PLAIN
         return plan.work(DRAW, {**given, "entry": source}, inputs, shape=shape)
 
-    return _each(plan, mined.pairs, draw)
+    return plan.each_of(mined.pairs, draw)
 
 
 def _cap(plan: Plan, drawn: Made, count: int) -> tuple[Partition, ...]:
@@ -93,7 +94,7 @@ def _select(plan: Plan, mined: Mined, drawn: Made, capped: tuple[Partition, ...]
         inputs = {"drawn": (drawn[source][at],), "threads": (mined.threads[source][at],), "capped": capped}
         return plan.work(SELECT, given, inputs, shape=Shape("place", places * len(splits)))
 
-    return _each(plan, drawn, select)
+    return plan.each_of(drawn, select)
 
 
 def _reward(plan: Plan, selected: Made) -> Made:
@@ -117,11 +118,4 @@ def _reward(plan: Plan, selected: Made) -> Made:
             REWARDS, given, {"selected": (part,)}, shape=Shape("place", len(part.bucket_rows)), hints=hints
         )
 
-    return _each(plan, selected, reward)
-
-
-def _each(plan: Plan, like: Made, describe: Callable[[str, int], Work]) -> Made:
-    """Run a stage that makes one partition for each of `like`. describe: (source, number) -> work."""
-    return plan.engine.stage(
-        {source: [describe(source, at) for at in range(len(parts))] for source, parts in like.items()}
-    )
+    return plan.each_of(selected, reward)

@@ -59,7 +59,8 @@ class Engine:
     """Runs stages, one after the other, and remembers what each made.
 
     max_failure_rate: share of a source's rows that may be quarantined; CeilingError beyond it.
-    made: {stage: {source: partitions}} so far, in order. computed, reused: partitions by stage.
+    made: {stage: {source: partitions}} so far, in order; ended: (stage, source) as they came to their end.
+    computed, reused: partitions by stage.
     """
 
     executor: Executor
@@ -67,6 +68,7 @@ class Engine:
     reporter: Reporter = field(default_factory=Silent)
     max_failure_rate: float = 0.01
     made: dict[str, Made] = field(default_factory=dict)
+    ended: list[tuple[str, str]] = field(default_factory=list)
     computed: dict[str, int] = field(default_factory=dict)
     reused: dict[str, int] = field(default_factory=dict)
     _counting: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -79,9 +81,10 @@ class Engine:
             if batch
         ]
         names = [source for source, batch in works.items() if batch]
-        made = dict(zip(names, self.run(steps), strict=True))
+        made = dict(zip(names, self.run(steps) if steps else (), strict=True))
         for source, parts in made.items():
             self.made.setdefault(parts[0].stage, {})[source] = parts
+            self.ended.append((parts[0].stage, source))
         return {source: made.get(source, ()) for source in works}
 
     def funnel(self) -> tuple[FunnelRow, ...]:

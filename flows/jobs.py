@@ -30,8 +30,8 @@ class Job(BaseModel):
     sample: float = 1.0
 
 
-def run_job(job: Job, runner: Runner | None = None) -> tuple[ReleaseManifest, Engine]:
-    """Run a build here, with bars on a terminal and lines elsewhere. runner: how coarse tasks are run."""
+def run_job(job: Job, runner: Runner | None = None) -> tuple[tuple[ReleaseManifest, ...], Engine]:
+    """Run a build here, with bars on a terminal and lines elsewhere; answers its releases. runner: of coarse tasks."""
     recipe = read_recipe(job.recipe)
     root = open_root(job.root)
     with open_executor(Resources(job.workers, job.dask), shared_root=root.is_shared) as executor:

@@ -6,7 +6,7 @@ own markup. So every value passes through `show`: control characters go, and wha
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -18,6 +18,7 @@ from rich.text import Text
 from flows.entries import ResolvedEntry
 from miners.forums.mining.views import View
 from miners.source import Source
+from warehouse.decontamination.benchmarks import Preset
 from warehouse.inspection import Dropped, Row
 from warehouse.verification import Report
 
@@ -62,10 +63,10 @@ def lay_out_row(row: Row) -> Group:
     facts = [(name, values[name]) for name in ("uid", "group_id", "cluster_id", "split", "license", "url")]
     credit = [("attribution", values["attribution"]), ("shard", row.shard), ("row", row.number)]
     return Group(
-        _panel("prompt", (asked, ""), values["prompt"], "blue"),
-        _panel("chosen", _describe_reply(values, "chosen"), values["chosen"], "green"),
-        _panel("rejected", _describe_reply(values, "rejected"), values["rejected"], "red"),
-        _list_facts([*_describe_preference(values), *facts, *credit]),
+        frame_text("prompt", (asked, ""), _read_messages(values["prompt"]), "blue"),
+        frame_text("chosen", _describe_reply(values, "chosen"), _read_messages(values["chosen"]), "green"),
+        frame_text("rejected", _describe_reply(values, "rejected"), _read_messages(values["rejected"]), "red"),
+        list_facts([*_describe_preference(values), *facts, *credit]),
     )
 
 
@@ -118,15 +119,29 @@ def lay_out_views(views: Iterable[View]) -> Table:
     return fill_table(make_table("view", "takes", "after"), rows)
 
 
+def lay_out_presets(presets: Mapping[str, Preset]) -> Table:
+    """List the benchmarks that can be named, with the columns that are read of each, and where its files are."""
+    rows = (
+        (
+            name,
+            preset.title,
+            ", ".join(" or ".join(names) for names in preset.questions + preset.answers),
+            preset.origin,
+        )
+        for name, preset in presets.items()
+    )
+    return fill_table(make_table("preset", "benchmark", "columns", "published at"), rows)
+
+
 def _name_entry(entry: ResolvedEntry) -> str:
     return entry.name if entry.name == entry.community else f"{entry.name}, filed as {entry.community}"
 
 
-def _panel(name: str, about: tuple[str, str], messages: object, style: str) -> Panel:
+def frame_text(name: str, about: tuple[str, str], text: object, style: str) -> Panel:
     """Frame a text; what it is stands above it, the rest about it below."""
     above, below = about
     return Panel(
-        show(_read_messages(messages)),
+        show(text),
         title=Text.assemble(show(name, "bold"), "  ", show(above)),
         title_align="left",
         subtitle=show(below, "dim") if below else None,
@@ -173,7 +188,8 @@ def _describe_preference(values: dict[str, object]) -> Iterator[tuple[str, objec
         yield "rewards", f"{values['chosen_reward']:.3f} and {values['rejected_reward']:.3f}"
 
 
-def _list_facts(facts: Iterable[tuple[str, object]]) -> Table:
+def list_facts(facts: Iterable[tuple[str, object]]) -> Table:
+    """List names and values."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -188,7 +204,7 @@ def _lay_out_drop(drop: Dropped) -> Group:
         *([("read at", f"{drop.file}, byte {drop.offset}")] if drop.file else []),
         *([("detail", drop.detail)] if drop.detail else []),
     ]
-    return Group(_list_facts(facts), *([Panel(show(_indent(drop.row)), border_style="dim")] if drop.row else []))
+    return Group(list_facts(facts), *([Panel(show(_indent(drop.row)), border_style="dim")] if drop.row else []))
 
 
 def _indent(row: str) -> str:

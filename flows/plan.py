@@ -1,12 +1,14 @@
 """The plan of one build: its recipe, its warehouse and its engine, and how works are made of them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flows.engine import Engine, Made
+from flows.entries import ResolvedEntry
 from flows.work import Stage, Work
 from schemas.fingerprints import Json
+from schemas.inputs import Route
 from schemas.manifest import Partition
 from schemas.recipe import Recipe
 from warehouse.partitions import PLAIN, Shape
@@ -20,13 +22,29 @@ Inputs = Mapping[str, tuple[Partition, ...]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What the steps of a build share. sample: share of threads to look at. folder: where relative paths start."""
+    """What the steps of a build share.
+
+    sample: share of groups to look at. folder: where relative paths start. entries: the inputs.
+    route: the one that the steps are about, where the recipe has inputs of several; else None.
+    """
 
     recipe: Recipe
     root: Root
     engine: Engine
     sample: float = 1.0
     folder: Path = field(default_factory=Path.cwd)
+    entries: tuple[ResolvedEntry, ...] = ()
+    route: Route | None = None
+
+    @property
+    def whole(self) -> str:
+        """How the funnel calls all sources of these steps together."""
+        return CORPUS if self.route is None else self.route.value
+
+    def of(self, route: Route) -> "Plan":
+        """Give the plan of one route: its inputs only."""
+        own = tuple(entry for entry in self.entries if entry.source.route == route)
+        return replace(self, entries=own, route=None if len(own) == len(self.entries) else route)
 
     def work(
         self,
@@ -55,7 +73,13 @@ class Plan:
 
     def corpus(self, works: Sequence[Work]) -> tuple[Partition, ...]:
         """Run a stage over all sources together."""
-        return self.engine.stage({CORPUS: works})[CORPUS]
+        return self.engine.stage({self.whole: works})[self.whole]
+
+    def each_of(self, like: Made, describe: Callable[[str, int], Work]) -> Made:
+        """Run a stage that makes one partition for each of `like`. describe: (source, number) -> work."""
+        return self.engine.stage(
+            {source: [describe(source, at) for at in range(len(parts))] for source, parts in like.items()}
+        )
 
 
 def power_of_two(least: float) -> int:

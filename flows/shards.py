@@ -5,13 +5,13 @@ from dataclasses import asdict
 
 from flows.duplicates import sketch_of
 from flows.engine import Made
-from flows.plan import Plan, flat
+from flows.plan import CORPUS, Plan, flat
 from flows.work import Stage
 from schemas.inputs import Route
-from schemas.manifest import Partition
+from schemas.manifest import FunnelRow, Partition
 from warehouse.dedupe.curve import catch_curve
+from warehouse.layouts import LAYOUTS
 from warehouse.partitions import Shape
-from warehouse.projections import PROJECTIONS
 from warehouse.publication import Draft
 from warehouse.shuffle import Cut, plan_cuts
 
@@ -19,19 +19,21 @@ SHARDS = Stage("shards", "flows.stages.corpus:cut_shard")
 PROJECT = Stage("project", "flows.stages.corpus:project_shard")
 
 
-def draft_release(plan: Plan, selected: Made, code_version: str) -> Draft:
-    """Cut and project; answers all that publishing needs."""
-    cuts, shards = _cut(plan, selected)
-    parts = {"pairs": shards} | {config: _project(plan, config, cuts, shards) for config in PROJECTIONS}
+def draft_release(plan: Plan, route: Route, selected: Made, code_version: str) -> Draft:
+    """Cut and project; answers all that publishing needs. selected: a route's rows, bucketed by place."""
+    layout = LAYOUTS[route]
+    window = plan.recipe.windows.size if layout.windows else None
+    cuts, shards = _cut(plan, selected, window)
+    projected = _project(plan, route, cuts, shards)
     curve = catch_curve(sketch_of(plan), plan.recipe.dedupe.threshold)
     return Draft(
-        name=plan.recipe.release_name(plan.sample),
-        route=Route.FORUMS,
+        name=plan.recipe.release_name(plan.sample, plan.route),
+        route=route,
         recipe=plan.recipe.model_dump(mode="json"),
         code_version=code_version,
         cuts=tuple(cuts),
-        parts=parts,
-        funnel=tuple(row for row in plan.engine.funnel() if row.stage not in {SHARDS.name, PROJECT.name}),
+        parts={layout.canonical: shards} | projected,
+        funnel=_funnel(plan),
         catch_curve=tuple(zip(*curve.to_pydict().values(), strict=True)),
         made={
             stage: {source: tuple(part.fingerprint for part in own) for source, own in sources.items()}
@@ -40,8 +42,19 @@ def draft_release(plan: Plan, selected: Made, code_version: str) -> Draft:
     )
 
 
-def _cut(plan: Plan, selected: Made) -> tuple[list[Cut], tuple[Partition, ...]]:
+def _funnel(plan: Plan) -> tuple[FunnelRow, ...]:
+    """Give the stages in which rows may go, of the plan's own inputs and of all together, in their order."""
+    own = {CORPUS, plan.whole, *(entry.name for entry in plan.entries)}
+    later = {SHARDS.name, PROJECT.name}
+    order = list(dict.fromkeys(stage for stage, source in plan.engine.ended if source in own))
+    rows = [row for row in plan.engine.funnel() if row.source in own and row.stage not in later]
+    return tuple(sorted(rows, key=lambda row: order.index(row.stage)))
+
+
+def _cut(plan: Plan, selected: Made, window: int | None) -> tuple[list[Cut], tuple[Partition, ...]]:
     parts = flat(selected)
+    if not parts:  # nothing was left to be dealt over windows
+        return [], ()
     splits = list(plan.recipe.splits.shares())
     release = plan.recipe.release
     counts = count_places(parts)
@@ -52,12 +65,13 @@ def _cut(plan: Plan, selected: Made) -> tuple[list[Cut], tuple[Partition, ...]]:
         files=None if release.files == "auto" else release.files,
         min_rows=release.min_rows,
         row_groups=release.row_groups,
+        window=window or 1,
     )
     works = [
         plan.work(
             SHARDS,
             {"cut": {**asdict(cut), "places": list(cut.places)}},
-            {"selected": parts},
+            {"selected": tuple(part for part in parts if any(part.bucket_rows[place] for place in cut.places))},
             shape=Shape(row_groups=cut.row_groups),
         )
         for cut in cuts
@@ -71,10 +85,21 @@ def count_places(parts: Sequence[Partition]) -> Mapping[int, int]:
     return dict(enumerate(sum(rows) for rows in columns))
 
 
-def _project(plan: Plan, config: str, cuts: Sequence[Cut], shards: Sequence[Partition]) -> tuple[Partition, ...]:
-    return plan.corpus(
-        [
-            plan.work(PROJECT, {"config": config}, {"shard": (shard,)}, shape=Shape(row_groups=cut.row_groups))
-            for cut, shard in zip(cuts, shards, strict=True)
-        ]
-    )
+def _project(
+    plan: Plan, route: Route, cuts: Sequence[Cut], shards: Sequence[Partition]
+) -> dict[str, tuple[Partition, ...]]:
+    """Bring each shard into the columns of each config: {config: partitions}. One stage, however many there are."""
+    layout = LAYOUTS[route]
+    window = plan.recipe.windows.size if layout.windows else None
+    works = [
+        plan.work(
+            PROJECT,
+            {"route": route, "config": config, "window": None if cut.tail else window},
+            {"shard": (shard,)},
+            shape=Shape(row_groups=cut.row_groups),
+        )
+        for config in layout.projections
+        for cut, shard in zip(cuts, shards, strict=True)
+    ]
+    made = plan.corpus(works)
+    return {config: made[at * len(cuts) : (at + 1) * len(cuts)] for at, config in enumerate(layout.projections)}

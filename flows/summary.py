@@ -1,11 +1,12 @@
 """Summaries: what a release is, in tables; after a build, and whenever `revealed stats` is asked."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.table import Table
 
+from flows.decontamination import lay_out_coverage
 from flows.drawing import DRAW
 from flows.engine import Engine, add_up
 from flows.pages import fill_table, make_table, open_console, show
@@ -14,6 +15,7 @@ from schemas.drops import describe
 from schemas.manifest import FunnelRow, ReleaseManifest, SplitSummary
 from schemas.outcome import Tally
 from schemas.statistics import Community, Distribution, Statistics
+from warehouse.layouts import layout_of
 from warehouse.publication import release_folder
 from warehouse.root import Root
 
@@ -22,41 +24,75 @@ _RULE_NUMBERS = ("judged", "passed", "failed")
 _MOST_REASONS = 4  # a line of the funnel; `revealed stats --json` has all of them
 
 
-def print_summary(manifest: ReleaseManifest, root: Root, engine: Engine | None, console: Console | None = None) -> None:
+def print_summary(
+    manifests: Sequence[ReleaseManifest], root: Root, engine: Engine | None, console: Console | None = None
+) -> None:
     """Print what a build released, where the rows went, and how to load it. engine: which did it, if it was here."""
     console = console or open_console()
-    rows = sum(split.rows + split.tail_rows for split in manifest.splits.values())
-    shards = sum(split.shards for split in manifest.splits.values())
-    console.print(show(f"{manifest.name}, build {manifest.build}", "bold"))
-    console.print(show(f"{rows:,} pairs in {shards} shards; communities: {len(manifest.communities)}"))
-    console.print(lay_out_funnel(manifest.funnel), lay_out_splits(manifest.splits))
+    for manifest in manifests:
+        _print_release(manifest, root, console)
     if engine is not None:
         computed, reused = sum(engine.computed.values()), sum(engine.reused.values())
         console.print(show(f"partitions: {computed} computed, {reused} already made"))
+
+
+def _print_release(manifest: ReleaseManifest, root: Root, console: Console) -> None:
+    rows = sum(split.rows + split.tail_rows for split in manifest.splits.values())
+    shards = sum(split.shards for split in manifest.splits.values())
+    console.print(show(f"{manifest.name}, build {manifest.build}", "bold"))
+    unit = layout_of(manifest.route).rows
+    console.print(show(f"{rows:,} {unit} in {shards} shards; communities: {len(manifest.communities)}"))
+    console.print(lay_out_funnel(manifest.funnel), lay_out_splits(manifest.splits))
+    for warning in find_unfilled(manifest):
+        console.print(show(warning, "yellow"), soft_wrap=True)
+    if (coverage := lay_out_coverage(manifest, root)) is not None:
+        console.print(coverage)
     console.print("load it:")
     console.print(show(write_loading(manifest, root)), soft_wrap=True)
 
 
+def find_unfilled(manifest: ReleaseManifest) -> list[str]:
+    """Say of each split whose rows fill no window, so that no trainer reads one of them, what would help."""
+    return [
+        f"split {name}: its {split.tail_rows:,} rows fill no window, and all lie in tail/. A window takes rows of as "
+        "many different documents as `windows.size` says: add some, give the split a larger share, or a smaller size"
+        for name, split in manifest.splits.items()
+        if layout_of(manifest.route).windows and split.tail_rows and not split.shards
+    ]
+
+
 def write_loading(manifest: ReleaseManifest, root: Root) -> str:
-    """Write the Python that loads a release with `datasets`: the columns that TRL's RewardTrainer reads."""
+    """Write the Python that loads a release with `datasets`: the columns that a trainer reads as they are."""
     folder = root.locate(release_folder(manifest))
+    layout = layout_of(manifest.route)
     if root.is_local:
         call = f'load_dataset("{folder}")'
     else:
-        files = ", ".join(f'"{split}": "{folder}/trl/{split}/*.parquet"' for split in manifest.splits)
+        paths = {name: f"{layout.folder(layout.default)}{name}" for name in manifest.splits}
+        files = ", ".join(f'"{split}": "{folder}/{path}/*.parquet"' for split, path in paths.items())
         call = f'load_dataset("parquet", data_files={{{files}}})'
     return f"    from datasets import load_dataset\n    dataset = {call}"
 
 
 def lay_out_statistics(statistics: Statistics) -> Group:
-    """Lay out all that is known of a release."""
+    """Lay out all that is known of a release of pairs."""
     pairs = show(f"{statistics.release}, build {statistics.build}: {statistics.rows:,} pairs", "bold")
     return Group(
         pairs,
         lay_out_funnel(statistics.funnel),
         lay_out_splits(statistics.splits),
         _lay_out_communities(statistics),
-        _lay_out_distributions(statistics),
+        lay_out_distributions(
+            {
+                "margin": statistics.margin,
+                "chosen score": statistics.chosen_score,
+                "rejected score": statistics.rejected_score,
+                "prompt characters": statistics.lengths.prompt_chars,
+                "chosen characters": statistics.lengths.chosen_chars,
+                "rejected characters": statistics.lengths.rejected_chars,
+                "pairs a prompt": statistics.pairs_per_prompt,
+            }
+        ),
         _lay_out_shares(statistics),
     )
 
@@ -148,17 +184,8 @@ def _list_languages(found: Community) -> str:
     return ", ".join(f"{name} {count / found.rows:.0%}" for name, count in list(found.languages.items())[:3])
 
 
-def _lay_out_distributions(statistics: Statistics) -> Table:
-    lengths = statistics.lengths
-    measures: dict[str, Distribution] = {
-        "margin": statistics.margin,
-        "chosen score": statistics.chosen_score,
-        "rejected score": statistics.rejected_score,
-        "prompt characters": lengths.prompt_chars,
-        "chosen characters": lengths.chosen_chars,
-        "rejected characters": lengths.rejected_chars,
-        "pairs a prompt": statistics.pairs_per_prompt,
-    }
+def lay_out_distributions(measures: Mapping[str, Distribution]) -> Table:
+    """List how some measures are distributed."""
     points = ("min", "p5", "p25", "median", "p75", "p95", "max")
     table = make_table("measure", *points, "mean", numbers=(*points, "mean"), title="distributions")
     return fill_table(

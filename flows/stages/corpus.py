@@ -7,16 +7,33 @@ import polars as pl
 import pyarrow as pa
 
 from flows.work import Inputs, load_function
+from schemas.inputs import UTC_MILLIS
 from schemas.outcome import NOTHING_DROPPED, Outcome
 from warehouse.dedupe.bands import band_rows, candidates, distinct
 from warehouse.dedupe.clusters import decide, label
+from warehouse.dedupe.containment import find_contained, pair_overlaps, sample_shingles, sum_overlaps
 from warehouse.dedupe.edges import attach, verify
 from warehouse.dedupe.signatures import Sketch, signature_table
+from warehouse.layouts import layout_of
 from warehouse.partitions import read_bucket
-from warehouse.projections import PROJECTIONS
 from warehouse.shuffle import Cut, take_cut
 
 Given = Mapping[str, Any]
+
+GROUP = pa.schema(
+    [
+        pa.field("ref", pa.uint64(), nullable=False),  # of this copy of the group, in dedupe
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("group_key", pa.uint64(), nullable=False),  # equal for copies of one group in several inputs
+        pa.field("entry", pa.string(), nullable=False),
+        pa.field("created_at", UTC_MILLIS),
+        pa.field("snapshot_at", UTC_MILLIS),  # last sign of life
+        pa.field("score", pa.int64()),
+        pa.field("license", pa.string()),
+        pa.field("text", pa.string()),
+    ]
+)
+"""What dedupe wants to know of a thread, a document or a conversation: its text, and what the keep policy asks."""
 
 _POLICY = ("ref", "group_id", "entry", "created_at", "snapshot_at", "score", "license", "chars", "text_hash")
 
@@ -51,6 +68,32 @@ def verify_edges(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     yield verify(inputs.table("attached"), inputs.table("signatures", ["ref", "signature"]), given["threshold"])
 
 
+def sample_groups(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Sample the shingles of each group of one partition."""
+    groups = load_function(given["groups"])(inputs, given)
+    rows = sample_shingles(groups, given["shingle"], given["side"])
+    yield Outcome(rows, NOTHING_DROPPED, groups.num_rows, consumed=groups.num_rows)
+
+
+def overlap_groups(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Count the shingles of one bucket that groups of different routes share."""
+    rows = inputs.table("shingles")
+    yield Outcome(pair_overlaps(rows), NOTHING_DROPPED, rows.num_rows, consumed=rows.num_rows)
+
+
+def measure_overlaps(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Sum up what each pair of groups shares over all buckets."""
+    overlaps = inputs.table("overlaps")
+    yield Outcome(sum_overlaps(overlaps), NOTHING_DROPPED, overlaps.num_rows, consumed=overlaps.num_rows)
+
+
+def contain(inputs: Inputs, given: Given) -> Iterator[Outcome]:
+    """Find the groups that stand inside one of another route, or have it inside them."""
+    sums = inputs.table("measured")
+    edges = find_contained(sums, inputs.table("overlaps"), given["threshold"])
+    yield Outcome(edges, NOTHING_DROPPED, sums.num_rows, consumed=sums.num_rows)
+
+
 def cluster(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     """Find the clusters and who survives in each. Memory grows with the duplicates, not with the corpus."""
     labels = pl.DataFrame(label(inputs.table("edges")))
@@ -69,6 +112,9 @@ def cluster(inputs: Inputs, given: Given) -> Iterator[Outcome]:
         .join(age, on="entry")
         .with_columns(priority=pl.col("entry").replace_strict(priority, return_dtype=pl.Int32))
     )
+    if "routes" in given:  # a place for each entry's
+        routes = dict(zip(given["entries"], given["routes"], strict=True))
+        members = members.with_columns(route=pl.col("entry").replace_strict(routes, return_dtype=pl.Int32))
     yield _all_kept(decide(members.sort("ref").to_arrow(), given["keep"]))
 
 
@@ -97,7 +143,7 @@ def cut_shard(inputs: Inputs, given: Given) -> Iterator[Outcome]:
 def project_shard(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     """Bring one shard into the columns that a trainer reads."""
     table = inputs.table("shard")
-    yield _all_kept(PROJECTIONS[given["config"]](table))
+    yield _all_kept(layout_of(given["route"]).projections[given["config"]](table, given["window"]))
 
 
 def _sketch(given: Given) -> Sketch:

@@ -1,0 +1,49 @@
+"""Presentations: how the commands show a release, by its route."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from rich.console import Group, RenderableType
+
+from flows.continuation_pages import lay_out_continuation, lay_out_continuation_statistics
+from flows.pages import lay_out_row
+from flows.summary import lay_out_rules, lay_out_statistics
+from miners.forums.mining.views import find_view
+from schemas.inputs import Route
+from schemas.manifest import Record, ReleaseManifest
+from schemas.recipe import Recipe, check
+from schemas.statistics import Statistics
+from warehouse.continuation_statistics import continuation_statistics
+from warehouse.inspection import Row
+from warehouse.root import Root
+from warehouse.statistics import release_statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How releases of one route are shown. lay_out_statistics takes what `describe` answers, and the manifest."""
+
+    describe: Callable[[Root, ReleaseManifest], Record]
+    lay_out_statistics: Callable[[Any, ReleaseManifest], RenderableType]
+    lay_out_row: Callable[[Row], RenderableType]
+
+
+def presentation_of(manifest: ReleaseManifest) -> Presentation:
+    """Find how a release is shown."""
+    return _PRESENTATIONS[Route(manifest.route)]
+
+
+def _lay_out_pairs(statistics: Statistics, manifest: ReleaseManifest) -> RenderableType:
+    recipe = check(Recipe, manifest.recipe, f"recipe of {manifest.name}")
+    rules = lay_out_rules(manifest.funnel, find_view(recipe.view, recipe.custom))
+    return Group(lay_out_statistics(statistics), rules)
+
+
+_PRESENTATIONS: Mapping[Route, Presentation] = MappingProxyType(
+    {
+        Route.FORUMS: Presentation(release_statistics, _lay_out_pairs, lay_out_row),
+        Route.WEB: Presentation(continuation_statistics, lay_out_continuation_statistics, lay_out_continuation),
+    }
+)
