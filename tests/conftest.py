@@ -5,9 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("house", parent=settings.default, deadline=None)  # a busy machine is no failure
+# A busy machine is no failure.
+settings.register_profile("house", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
 # Set before anything imports Prefect, and inherited by the processes that tests start: nobody's own server, profile or

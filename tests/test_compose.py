@@ -187,8 +187,8 @@ def test_dask_comes_up_healthy_and_builds_the_same_release(tmp_path):
     stand = Stand(tmp_path)
     with stand.up("dask-scheduler"), stand.up("dask-worker"):
         address = f"tcp://127.0.0.1:{stand.ports['8786']}"
-        on_dask, _ = run_job(Job(recipe=recipe, root=str(tmp_path / "dask"), dask=address))
-    here, _ = run_job(Job(recipe=recipe, root=str(tmp_path / "here"), workers=1))
+        [on_dask], _ = run_job(Job(recipe=recipe, root=str(tmp_path / "dask"), dask=address))
+    [here], _ = run_job(Job(recipe=recipe, root=str(tmp_path / "here"), workers=1))
     assert on_dask == here
 
 

@@ -1,19 +1,24 @@
 """The README's commands and code are run as they stand."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from flows.cli import main
 from flows.samples import DumpPlan, write_dump
 from miners.forums.mining.views import find_view
 from miners.registry import find_source
+from miners.web.mining.cuts import check_blocks
 from schemas.recipe import Recipe, check, read_recipe
+from warehouse.decontamination.benchmarks import find_preset
 from warehouse.publication import find_release
 from warehouse.root import Root
 
@@ -39,11 +44,18 @@ def first_uid(warehouse):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder in which the README's recipe has its dumps."""
+    """A folder in which the README's recipes have their dumps, corpora and benchmarks."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "recipe.yaml").write_text(blocks("yaml")[0])
+    for block in blocks("yaml"):
+        (folder / block.removeprefix("# ").splitlines()[0]).write_text(block)
     write_dump(folder / "dumps" / "stackexchange" / "garden.example.com", DumpPlan(threads=600))
     find_source("reddit").sample(folder / "dumps" / "reddit", 60)
+    corpus, benchmarks = folder / "corpora" / "finemath-4plus", folder / "benchmarks"
+    for path in (corpus, benchmarks):
+        path.mkdir(parents=True)
+    find_source("finemath").sample(corpus, 200)
+    item = {"question": "How many of the nine apples are left to Ada after tea?", "answer": "Four. #### 4"}
+    (benchmarks / "gsm8k_test.jsonl").write_text(json.dumps(item))
     return folder
 
 
@@ -54,7 +66,7 @@ def test_the_two_commands_stand_in_the_readme():
 
 def test_the_commands_run_as_they_stand(place):
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("uv run revealed")]
-    assert len(commands) == 8
+    assert len(commands) == 10
     for command in commands:
         arguments = shlex.split(command, comments=True)[3:]
         if arguments[0] == "schedule":  # needs a server: tests/flows/test_deployments.py runs it
@@ -65,11 +77,35 @@ def test_the_commands_run_as_they_stand(place):
         assert done.returncode == 0, (command, done.stderr)
 
 
+def test_both_recipes_are_built_by_the_commands():
+    written = [block.removeprefix("# ").splitlines()[0] for block in blocks("yaml")]
+    built = [f" build {name} --root" in README for name in written]
+    assert (written, built) == (["recipe.yaml", "math.yaml"], [True, True])
+
+
+def test_every_command_that_is_named_in_the_text_is_one():
+    named = re.findall(r"`revealed ([^`]+)`", README)
+    assert {"source new NAME", "audit continuity RELEASE", "quality train RECIPE"} <= set(named)
+    for command in named:
+        found, words = main, shlex.split(command)
+        while isinstance(found, click.Group):
+            found = found.commands[words.pop(0)]
+        known = {option for parameter in found.params for option in parameter.opts}
+        assert known.issuperset(word for word in words if word.startswith("-")), command
+
+
+def test_lines_of_the_readme_fit():
+    assert [line for line in README.splitlines() if len(line) > 120] == []
+
+
 def test_the_code_runs_as_it_stands(place):
     assert revealed(["build", "recipe.yaml", "--root", "warehouse"], place).returncode == 0
-    build = find_release(Root(str(place / "warehouse")), "my-forums").build
-    code = blocks("python")[0].replace("/BUILD", f"/{build}")
-    code += "\nassert {'chosen', 'rejected'} == set(train.column_names) < set(pairs.column_names)\n"
+    assert revealed(["build", "math.yaml", "--root", "warehouse"], place).returncode == 0
+    code = blocks("python")[0]
+    for name in ("my-forums", "math"):
+        build = find_release(Root(str(place / "warehouse")), name).build
+        code = code.replace(f"{name}/BUILD", f"{name}/{build}")
+    code += "\nassert {'chosen', 'rejected'} == set(train.column_names) < set(pairs.column_names)\nassert len(windows[0]['prefix']) == 32\n"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=place,
@@ -93,6 +129,9 @@ def test_example_recipes_are_recipes(path):
     find_view(recipe.view, recipe.custom)
     for entry in recipe.inputs:
         check(find_source(entry.source).options, entry.options, path.name)
+    check_blocks(recipe.blocks, has_ids=recipe.blocks.tokenizer is not None)
+    for benchmark in recipe.decontaminate.benchmarks:
+        find_preset(benchmark)
 
 
 def test_the_first_example_recipe_shows_the_defaults():

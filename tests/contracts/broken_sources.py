@@ -1,4 +1,4 @@
-"""Sources with one fault each, made of the one that `revealed source new sound --package` writes."""
+"""Sources with one fault each, made of those that `revealed source new --package` writes: `sound` and `plain`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -6,6 +6,7 @@ from itertools import count
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from revealed_plain import SOURCE as PLAIN
 from revealed_sound import SOURCE as SOUND
 
 from miners.source import Reading, Slice, Source
@@ -14,14 +15,14 @@ from schemas.outcome import Outcome
 Change = Callable[[pa.Table], pa.Table]
 
 
-def spoil(name: str, change: Change) -> Source:
-    """Change what the sound source keeps."""
+def spoil(name: str, change: Change, sound: Source = SOUND) -> Source:
+    """Change what a sound source keeps."""
 
     def read(part: Slice, reading: Reading) -> Iterator[Outcome]:
-        for outcome in SOUND.read(part, reading):
+        for outcome in sound.read(part, reading):
             yield replace(outcome, kept=change(named(outcome.kept, name)))
 
-    return replace(SOUND, name=name, read=read)
+    return replace(sound, name=name, read=read)
 
 
 def put(table: pa.Table, column: str, values: pa.ChunkedArray | pa.Array) -> pa.Table:
@@ -41,8 +42,12 @@ def _as_text(column: str) -> Change:
     return lambda table: put(table, column, pc.cast(table[column], pa.string()))
 
 
-def _number_anew(table: pa.Table) -> pa.Table:
-    return put(table, "post_id", pa.array([str(next(_numbers)) for _ in range(table.num_rows)]))
+def _number_anew(column: str) -> Change:
+    return lambda table: put(table, column, pa.array([str(next(_numbers)) for _ in range(table.num_rows)]))
+
+
+def _empty(table: pa.Table) -> pa.Table:
+    return put(table, "text", pa.array([" "] * table.num_rows))
 
 
 def _forget_license(table: pa.Table) -> pa.Table:
@@ -64,8 +69,11 @@ def _held_back(part: Slice, reading: Reading) -> Iterator[Outcome]:
 
 
 WRONG_TYPES = spoil("wrong_types", _as_text("created_at"))
-UNSTABLE_IDS = spoil("unstable_ids", _number_anew)
+UNSTABLE_IDS = spoil("unstable_ids", _number_anew("post_id"))
 SCORE_AS_TEXT = spoil("score_as_text", _as_text("score"))
 NO_LICENSE = spoil("no_license", _forget_license)
 ALL_AT_ONCE = replace(SOUND, name="all_at_once", read=_all_at_once)
 HELD_BACK = replace(SOUND, name="held_back", read=_held_back)
+UNSTABLE_DOCUMENTS = spoil("unstable_documents", _number_anew("doc_id"), PLAIN)
+UNLICENSED_DOCUMENTS = spoil("unlicensed_documents", _forget_license, PLAIN)
+NO_TEXT = spoil("no_text", _empty, PLAIN)

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from flows.conformance.kit import CHECKS, check_source
+from flows.conformance.kit import check_source, list_checks
 from flows.conformance.specimen import Effort
 from flows.skeleton import write_source
 from miners.registry import find_source, list_sources
+from schemas.inputs import Route
 
 QUICK = Effort(threads=60, mib=24, kills=(1,))
+
+SOUND = ("sound", "plain")
+"""What `revealed source new` writes: a source of posts, and one of documents."""
 
 BROKEN = {
     "wrong_types": ("schema", "column `created_at` is string", {"schema", "times"}),
@@ -23,6 +27,9 @@ BROKEN = {
     "no_license": ("license", "the licence is missing in", {"license"}),
     "all_at_once": ("memory", "unbounded memory: one outcome of", {"memory"}),
     "held_back": ("memory", "unbounded memory: it grew by", {"memory"}),
+    "unstable_documents": ("ids", "`doc_id` differs in a second read", {"ids", "partitions", "resume"}),
+    "unlicensed_documents": ("license", "the licence is missing in", {"license"}),
+    "no_text": ("texts", "a document has no text", {"texts"}),
 }
 """Of each broken source: the check that names its fault, in which words, and all checks that must see it."""
 
@@ -33,18 +40,22 @@ def explain(conformance):
 
 @pytest.mark.parametrize("name", list_sources())
 def test_every_source_conforms(name):
-    conformance = check_source(find_source(name), effort=QUICK)
+    source = find_source(name)
+    conformance = check_source(source, effort=QUICK)
     assert conformance.failed == (), explain(conformance)
-    assert [check.name for check in conformance.checks] == list(CHECKS)
+    assert [check.name for check in conformance.checks] == list(list_checks(source.route))
 
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Sound and broken sources, installed as packages are: on the path, with entry points."""
     write_source("sound", tmp_path, package=True)
+    write_source("plain", tmp_path, package=True, route=Route.WEB)
     site = tmp_path / "revealed-sound"
+    shutil.copy(tmp_path / "revealed-plain" / "revealed_plain.py", site)
     shutil.copy(Path(__file__).with_name("broken_sources.py"), site / "revealed_broken.py")
-    named = ["sound = revealed_sound:SOURCE", *(f"{name} = revealed_broken:{name.upper()}" for name in BROKEN)]
+    named = [f"{name} = revealed_{name}:SOURCE" for name in SOUND]
+    named += [f"{name} = revealed_broken:{name.upper()}" for name in BROKEN]
     info = site / "revealed_broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: revealed-broken\nVersion: 1.0\n")
@@ -53,12 +64,13 @@ def installed(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
     importlib.invalidate_caches()
     yield site
-    for module in ("revealed_sound", "revealed_broken"):
+    for module in ("revealed_sound", "revealed_plain", "revealed_broken"):
         sys.modules.pop(module, None)
 
 
-def test_the_skeleton_conforms_as_it_is_written(installed):
-    conformance = check_source(find_source("sound"), effort=QUICK)
+@pytest.mark.parametrize("name", SOUND)
+def test_a_skeleton_conforms_as_it_is_written(installed, name):
+    conformance = check_source(find_source(name), effort=QUICK)
     assert conformance.failed == (), explain(conformance)
 
 

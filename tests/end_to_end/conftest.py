@@ -37,11 +37,12 @@ class Bench:
         return path
 
     def build(self, *sites, root="warehouse", executor=None, sample=1.0, **changes):
-        """Build; answers (manifest, engine)."""
+        """Build one release; answers (manifest, engine)."""
         recipe = read_recipe(self.recipe(*sites, **changes))
         place = Root(root if "://" in root else str(self.folder / root))
         engine = Engine(executor or SerialExecutor(), run_in_turn, max_failure_rate=recipe.limits.max_failure_rate)
-        return Build(recipe, place, engine, self.folder, sample).run(), engine
+        [manifest] = Build(recipe, place, engine, self.folder, sample).run()
+        return manifest, engine
 
 
 def shard_hashes(manifest):

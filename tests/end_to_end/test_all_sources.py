@@ -36,7 +36,8 @@ def build(inputs, root, executor=None, **changes):
     }
     recipe = Recipe.model_validate(values | changes)
     engine = Engine(executor or SerialExecutor(), run_in_turn, max_failure_rate=recipe.limits.max_failure_rate)
-    return Build(recipe, Root(str(root)), engine, root).run(), engine
+    [manifest] = Build(recipe, Root(str(root)), engine, root).run()
+    return manifest, engine
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,8 @@ def built(dumps, tmp_path_factory):
         }
     )
     engine = Engine(SerialExecutor(), run_in_turn)
-    return Build(recipe, root, engine, folder).run(), engine, root
+    [manifest] = Build(recipe, root, engine, folder).run()
+    return manifest, engine, root
 
 
 def read_threads(path):

@@ -24,7 +24,7 @@ BUILD = [sys.executable, "-m", "flows.cli", "build"]
 
 @pytest.fixture
 def recipe(tmp_path):
-    write_dump(tmp_path / "garden.example.com", DumpPlan(threads=300))
+    write_dump(tmp_path / "garden.example.com", DumpPlan(threads=200))
     others = [write_sample(tmp_path, source) for source in list_sources().values() if source.name != "stackexchange"]
     path = tmp_path / "recipe.yaml"
     values = {
@@ -34,6 +34,8 @@ def recipe(tmp_path):
         "view": "custom",  # by which authors are capped, so that every stage there is has its turn
         "custom": {"max_per_author": 3, "max_per_thread": 2},
         "filters": {"min_reply_chars": 5, "detect_language": True, "pii": "mask"},
+        "blocks": {"prefix": 64, "suffix": 64},
+        "windows": {"size": 4},
         "release": {"min_rows": 20},
         "limits": {"max_failure_rate": 0.1},
     }
@@ -44,8 +46,12 @@ def recipe(tmp_path):
 def write_sample(folder: Path, source: Source) -> dict[str, object]:
     """Write an input of a source; answers its entry in the recipe."""
     (folder / source.name).mkdir()
-    path = source.sample(folder / source.name, 40)
+    path = source.sample(folder / source.name, 30)
     return {"source": source.name, "path": str(path), "name": source.name}
+
+
+def routes() -> set[str]:
+    return {source.route.value for source in list_sources().values()}
 
 
 def start(recipe: Path, root: Path, workers: int) -> subprocess.Popen[bytes]:
@@ -95,15 +101,18 @@ def forget(root: Path, chance: random.Random) -> None:
 
 
 def check_what_readers_see(root: Path) -> None:
-    """At any moment: the pointer, if there is one, leads to a release that is whole."""
+    """At any moment: a pointer, if there is one, leads to a release that is whole."""
     place = Root(str(root))
-    pointer = place.read_record("releases/killed/latest.json", Latest)
-    if pointer is None:
-        return
-    folder = f"releases/killed/{pointer.build}"
-    manifest = place.read_record(f"{folder}/manifest.json", ReleaseManifest)
-    for shard in manifest.shards:
-        assert place.size(f"{folder}/{shard.path}") == shard.bytes
+    for pointer in list_pointers(root):
+        folder = f"releases/{pointer.parent.name}/{Latest.model_validate_json(pointer.read_bytes()).build}"
+        manifest = place.read_record(f"{folder}/manifest.json", ReleaseManifest)
+        for shard in manifest.shards:
+            assert place.size(f"{folder}/{shard.path}") == shard.bytes
+
+
+def list_pointers(root: Path) -> list[Path]:
+    """Of each release, one a route, the file that names its latest build."""
+    return sorted(root.glob("releases/*/latest.json"))
 
 
 def content(root: Path) -> dict[str, str]:
@@ -123,9 +132,11 @@ def check(tmp_path: Path, recipe: Path, kills: int) -> None:
     assert kill_at_random(recipe, killed, kills=kills, span=span, seed=kills, workers=2) == kills
     finish(recipe, killed, 2)
     assert content(killed) == content(whole)
-    latest = json.loads((killed / "releases/killed/latest.json").read_text())
-    files = (killed / "releases/killed" / latest["build"]).glob("t*/part-*.parquet")
-    assert pl.concat([pl.read_parquet(file, columns=["uid"]) for file in files])["uid"].is_unique().all()
+    pointers = list_pointers(killed)
+    assert [pointer.parent.name for pointer in pointers] == [f"killed-{route}" for route in sorted(routes())]
+    for pointer in pointers:
+        files = (pointer.parent / json.loads(pointer.read_text())["build"]).glob("t*/part-*.parquet")
+        assert pl.concat([pl.read_parquet(file, columns=["uid"]) for file in files])["uid"].is_unique().all()
     assert not list((killed / "tmp").iterdir()) or collected(killed)
 
 

@@ -128,8 +128,8 @@ def task_runs(client, run, count):
 
 
 def test_a_flow_makes_the_same_bytes_as_a_direct_build(client, recipe, tmp_path):
-    direct, engine = run_job(Job(recipe=recipe, root=str(tmp_path / "direct"), workers=1))
-    manifest = build_as_flow(Job(recipe=recipe, root=str(tmp_path / "flow"), workers=1))
+    [direct], engine = run_job(Job(recipe=recipe, root=str(tmp_path / "direct"), workers=1))
+    [manifest] = build_as_flow(Job(recipe=recipe, root=str(tmp_path / "flow"), workers=1))
 
     assert manifest == direct
     release = tmp_path / "flow" / "releases" / manifest.name / manifest.build

@@ -80,7 +80,7 @@ def build(inputs, tmp_path):
     def run(slice_mib=64, bucket_mib=64, **resources):
         recipe = inputs / f"{slice_mib}-{bucket_mib}.yaml"
         recipe.write_text(RECIPE.format(slice_mib=slice_mib, bucket_mib=bucket_mib))
-        manifest, engine = run_job(Job(recipe=recipe, **{"root": str(tmp_path / "root")} | resources))
+        [manifest], engine = run_job(Job(recipe=recipe, **{"root": str(tmp_path / "root")} | resources))
         return manifest, engine
 
     return run
@@ -92,7 +92,7 @@ def expected(inputs, tmp_path_factory):
     recipe = inputs / "expected.yaml"
     recipe.write_text(RECIPE.format(slice_mib=64, bucket_mib=64))
     root = tmp_path_factory.mktemp("expected")
-    manifest, _ = run_job(Job(recipe=recipe, root=str(root), workers=1))
+    [manifest], _ = run_job(Job(recipe=recipe, root=str(root), workers=1))
     assert sum(split.rows for split in manifest.splits.values()) > 30
     assert len(manifest.shards) > 4
     return manifest

@@ -7,13 +7,14 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main
-from flows.skeleton import write_source
+from flows.skeleton import SKELETONS, write_source
 from schemas.errors import FatalError, RecipeError
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    (tmp_path / "miners" / "forums").mkdir(parents=True)
+    for route in SKELETONS:
+        (tmp_path / "miners" / route).mkdir(parents=True)
     return tmp_path
 
 
@@ -21,9 +22,11 @@ def names(paths, folder):
     return [path.relative_to(folder).as_posix() for path in paths]
 
 
-def test_in_a_checkout_a_module_and_its_test_are_written(checkout):
-    written = write_source("kitchen", checkout, package=False)
-    assert names(written, checkout) == ["miners/forums/kitchen.py", "tests/miners/forums/test_kitchen.py"]
+@pytest.mark.parametrize("route", SKELETONS)
+def test_in_a_checkout_a_module_and_its_test_are_written(checkout, route):
+    written = write_source("kitchen", checkout, package=False, route=route)
+    assert names(written, checkout) == [f"miners/{route}/kitchen.py", f"tests/miners/{route}/test_kitchen.py"]
+    assert f"from miners.{route}.kitchen import SOURCE" in written[1].read_text()
 
 
 @pytest.mark.parametrize("package", [True, False])
@@ -63,7 +66,7 @@ def test_nothing_is_overwritten(checkout, taken):
 def test_the_commands_answer_with_files_and_exit_codes(checkout):
     runner = CliRunner()
     done = runner.invoke(main, ["source", "new", "kitchen", "--folder", str(checkout)])
-    assert (done.exit_code, "next: fit it to the forum" in done.output) == (0, True)
+    assert (done.exit_code, "next: fit it to the data" in done.output) == (0, True)
     assert runner.invoke(main, ["source", "new", "kitchen", "--folder", str(checkout)]).exit_code == 2
     done = runner.invoke(main, ["source", "sample", "stackexchange", str(checkout / "dump"), "--threads", "3"])
     assert (Path(done.output.strip()) / "Posts.xml").exists()

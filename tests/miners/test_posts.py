@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miners.columns import Column, flag, iso_time, number, text, unix_time
 from miners.formats.json_lines import Lines, cut_file, read_lines
-from miners.posts import Column, flag, iso_time, list_flags, make_posts, number, text, unix_time
+from miners.posts import list_flags, make_posts
 from miners.source import NoOptions, Reading
 from schemas.drops import DROP, DropReason
 from schemas.inputs import POST, Flag

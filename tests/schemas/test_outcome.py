@@ -53,3 +53,9 @@ def test_errors_travel_between_processes(error):
     back = pickle.loads(pickle.dumps(error))
     assert (str(back), type(back)) == (str(error), type(error))
     assert vars(back) == vars(error)
+
+
+def test_reasons_stand_in_their_own_order_whatever_that_of_the_rows():
+    dropped = pa.table({"reason": ["too_short", "bot", "too_short", "nsfw"]})
+    kept = pa.table({"uid": pa.array([], pa.string())})
+    assert list(Outcome(kept, dropped, rows_in=4).tally().dropped.items()) == [("bot", 1), ("nsfw", 1), ("too_short", 2)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from flows.conformance.comparison import compare_rows
+from flows.conformance.documents import check_texts
 from flows.conformance.findings import Checked, Conformance, State, attempt, fault, fine, judge, warn
 from flows.conformance.mutations import mutate
 from flows.conformance.report import lay_out_conformance
@@ -18,21 +19,22 @@ from flows.conformance.rows import check_authors, check_ids, check_license, chec
 from flows.conformance.specimen import Specimen
 from flows.conformance.threads import check_threads, count_in_circles
 from miners.forums.stackexchange import SOURCE
+from miners.web.pages import SOURCE as PAGES
 from schemas.errors import InputError
 
 
-class Posts(Specimen):
+class Given(Specimen):
     """A specimen of the given rows; its source is not read."""
 
     @property
-    def posts(self):
+    def rows(self):
         return self.options
 
     def read(self, *_, salt=None, **__):
         return salt
 
     def join(self, salt):
-        return self.posts.with_columns(author=pl.col("author").str.reverse()) if salt else self.posts
+        return self.rows.with_columns(author=pl.col("author").str.reverse()) if salt else self.rows
 
 
 def specimen(changes=None, own=True):
@@ -52,9 +54,34 @@ def specimen(changes=None, own=True):
         schema_overrides={"author_name": pl.String},
     )
     times = pl.datetime(2020, 1, 1, time_zone="UTC", time_unit="ms")
-    frame = frame.with_columns(created_at=times, edited_at=times, accepted_at=times)
+    frame = frame.with_columns(created_at=times, edited_at=times, accepted_at=times, retrieved_at=times)
     frame = frame.with_columns(pl.Series(name, values) for name, values in (changes or {}).items())
-    return Posts(SOURCE, "path", "c", frame, own, Path())
+    return Given(SOURCE, "path", "c", frame, own, Path())
+
+
+def documents(changes=None, own=True):
+    """Four documents; `changes`: {column: its four values}."""
+    frame = pl.DataFrame(
+        {
+            "doc_id": list("1234"),
+            "url": ["https://a.example/1", "//a.example", None, "HTTP://[::1]:80/x"],
+            "text": ["a", " b\n", "c", "$d$"],
+            "quality": [None, 0.0, -1.5, 5.0],
+            "token_count": [None, 0, 1, 2],
+            "license": ["MIT"] * 4,
+            "metadata": [None, "{}", '{"a":\n1}', "{}"],
+        }
+    )
+    frame = frame.with_columns(crawled_at=pl.datetime(2020, 1, 1, time_zone="UTC", time_unit="ms"))
+    return Given(
+        PAGES, "path", "c", frame.with_columns(pl.Series(k, v) for k, v in (changes or {}).items()), own, Path()
+    )
+
+
+def at(year):
+    return pl.Series(
+        [datetime(2020, 1, 1, tzinfo=UTC)] * 5 + [datetime(year, 1, 1, tzinfo=UTC)], dtype=pl.Datetime("ms", "UTC")
+    )
 
 
 def problems(findings):
@@ -66,10 +93,32 @@ def test_sound_rows_pass(check):
     assert problems(check(specimen())) == []
 
 
-def at(year):
-    return pl.Series(
-        [datetime(2020, 1, 1, tzinfo=UTC)] * 5 + [datetime(year, 1, 1, tzinfo=UTC)], dtype=pl.Datetime("ms", "UTC")
-    )
+@pytest.mark.parametrize("check", [check_texts, check_times, check_license, check_ids])
+def test_sound_documents_pass(check):
+    assert problems(check(documents())) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "message"),
+    [
+        (check_texts, {"text": ["a", "\t\n", "", "b"]}, "a document has no text (2 of 4 rows)"),
+        (check_texts, {"url": ["a.example", "https:///x", "", None]}, "`url` is no address (3 of 4 rows)"),
+        (check_texts, {"quality": [float("nan"), 1.0, float("inf"), None]}, "`quality` is no number (2 of 4 rows)"),
+        (check_texts, {"token_count": [-1, 0, 1, None]}, "`token_count` is below 0 (1 of 4 rows)"),
+        (check_texts, {"metadata": ["[]", "{}", "", None]}, "`metadata` is no JSON object (2 of 4 rows)"),
+        (check_ids, {"doc_id": list("1123")}, "1 rows have an id that another has too, such as `1`"),
+        (check_times, {"crawled_at": at(1970)[-4:]}, "`crawled_at` lies outside 1990 to tomorrow (1 of 4 rows)"),
+        (check_license, {"license": ["MIT", None, "MIT", "MIT"]}, "the licence is missing in 1 rows"),
+    ],
+)
+def test_a_fault_of_documents_is_named(check, changes, message):
+    [found] = [finding for finding in check(documents(changes)) if finding.what == message]
+    assert (found.state, bool(found.where and found.expected)) == (State.FAILED, True)
+
+
+def test_a_page_that_was_crawled_twice_is_no_fault_of_its_corpus():
+    states = [check_ids(documents({"doc_id": list("1123")}, own=own))[0].state for own in (True, False)]
+    assert states == [State.FAILED, State.WARNING]
 
 
 @pytest.mark.parametrize(
@@ -145,12 +194,12 @@ def test_circles_are_counted_as_a_walk_counts_them(parents):
 
 @given(st.permutations(range(6)))
 def test_order_is_no_difference(order):
-    frame = specimen().posts
+    frame = specimen().rows
     assert list(compare_rows(frame, frame[list(order)], "a reading")) == []
 
 
 def test_a_difference_is_named_with_its_column_and_values():
-    frame = specimen().posts
+    frame = specimen().rows
     [found] = compare_rows(frame, frame.with_columns(score=pl.col("score") + pl.col("score").eq(5)), "a reading")
     assert found.what.startswith("`score` differs in a reading: ")
     assert '"post_id":"5","score":5' in found.what

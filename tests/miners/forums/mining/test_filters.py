@@ -257,3 +257,23 @@ def test_no_posts_are_no_trouble():
     outcome = run(THREAD_POST.empty_table(), Licenses(allow=("MIT",)), **EVERYTHING)
     assert (outcome.kept.num_rows, outcome.dropped.num_rows) == (0, 0)
     assert isinstance(outcome.dropped, pa.Table)
+
+
+def test_what_a_classifier_scores_low_is_dropped(posts, monkeypatch):
+    """The model judges title and body of questions, and replies; at least the score that is asked stays."""
+    from miners.forums.mining import filters as module
+
+    seen = []
+
+    def score(texts, folder):
+        seen.extend(texts.to_list())
+        assert folder == "models/math"
+        return texts.str.contains("good").cast(pl.Float32) * 0.5
+
+    monkeypatch.setattr(module, "score_quality", score)
+    rows = [posts.question(title="Why?", body="A good one.")]
+    rows += [posts.answer(str(n), 9 - n, body=f"{'good' if n != 3 else 'poor'} answer {n}") for n in (2, 3, 4)]
+    table = assemble_threads(posts.table(*rows)).kept
+    outcome = filter_posts(table, Filters(min_model_score=0.5), Licenses(), salt="s", model="models/math")
+    assert gone(outcome) == {"3": "low_quality"}
+    assert "Why?\n\nA good one." in seen
