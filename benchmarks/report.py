@@ -4,6 +4,7 @@ Import it before anything that starts threads.
 """
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -49,6 +50,24 @@ def measure(run: Callable[[], object], repeats: int = 3) -> float:
     """Median wall time of `run` in seconds; one run before it warms caches and compilers up."""
     run()
     return statistics.median(clock(run) for _ in range(repeats))
+
+
+def spend(runs: Mapping[str, Callable[[], object]], repeats: int = 3) -> dict[str, float]:
+    """Least processor time of each run in seconds, of all its threads, after one run before: {name: seconds}.
+
+    What one core would need, however busy the machine is. They take turns, so that a drift of its speed hits all alike.
+    """
+    for run in runs.values():
+        run()
+    rounds = [{name: _spent(run) for name, run in runs.items()} for _ in range(repeats)]
+    return {name: min(took[name] for took in rounds) for name in runs}
+
+
+def _spent(run: Callable[[], object]) -> float:
+    gc.collect()
+    start = time.process_time()
+    run()
+    return time.process_time() - start
 
 
 def clock(run: Callable[[], object]) -> float:
