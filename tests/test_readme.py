@@ -105,7 +105,8 @@ def test_the_code_runs_as_it_stands(place):
     for name in ("my-forums", "math"):
         build = find_release(Root(str(place / "warehouse")), name).build
         code = code.replace(f"{name}/BUILD", f"{name}/{build}")
-    code += "\nassert {'chosen', 'rejected'} == set(train.column_names) < set(pairs.column_names)\nassert len(windows[0]['prefix']) == 32\n"
+    code += "\nassert {'chosen', 'rejected'} == set(train.column_names) < set(pairs.column_names)\n"
+    code += "assert len(windows[0]['prefix']) == 32\n"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=place,
