@@ -84,6 +84,27 @@ class DropReason(StrEnum):
     # blocks
     NO_BLOCK = "no_block"
     CROWDED = "crowded"
+    # conversations
+    UNKNOWN_ROLE = "unknown_role"
+    BROKEN_TURN = "broken_turn"
+    NO_FOLLOW_UP = "no_follow_up"
+    TOXIC = "toxic"
+    REDACTED = "redacted"
+    # turns
+    TOO_LATE = "too_late"
+    OFF_TOPIC = "off_topic"
+    HOLDS_LINK = "holds_link"
+    REPEATED_QUERY = "repeated_query"
+    # the judge
+    JUDGE_UNPARSEABLE = "judge_unparseable"
+    JUDGE_REFUSED = "judge_refused"
+    JUDGE_TIMEOUT = "judge_timeout"
+    JUDGE_ERROR = "judge_error"
+    # feedback
+    NEUTRAL = "neutral"
+    UNSURE = "unsure"
+    OVER_USER_CAP = "over_user_cap"
+    OVER_CONVERSATION_CAP = "over_conversation_cap"
     # decontamination
     CONTAMINATED = "contaminated"
     # scores from outside
@@ -101,7 +122,7 @@ _WORDS = {
     DropReason.TRUNCATED: "the file ends inside the row",
     DropReason.NOT_A_POST: "neither question nor reply: a wiki, tag or moderator row, or a system message",
     DropReason.REMOVED: "its author deleted it, or moderators removed it: the text is gone",
-    DropReason.NOT_SAMPLED: "the thread is outside the sample that was asked for",
+    DropReason.NOT_SAMPLED: "the thread or conversation is outside the sample that was asked for",
     DropReason.ORPHAN_COMMENT: "the post it comments on is not in the dump",
     DropReason.DUPLICATE_ID: "another row of the dump has the same id; the newest is kept",
     DropReason.ORPHAN_REPLY: "the question it answers is not in the dump",
@@ -125,11 +146,11 @@ _WORDS = {
     DropReason.LICENSE_REFUSED: "its licence is not among those that the recipe allows",
     DropReason.NOT_A_CANDIDATE: "a comment, or a reply whose score is hidden: kept with its thread, never paired",
     DropReason.OVER_PAIR_CAP: "all pairs with this reply fell beyond the cap per thread",
-    DropReason.SAME_THREAD: "the same thread or document is in another input, and that copy was kept",
-    DropReason.EXACT_DUPLICATE: "another thread or document has the same text, and that one was kept",
-    DropReason.NEAR_DUPLICATE: "it nearly repeats another thread or document, or one holds the other: that was kept",
+    DropReason.SAME_THREAD: "the same thread, document or conversation is in another input, and that copy was kept",
+    DropReason.EXACT_DUPLICATE: "another thread, document or conversation has the same text, and that one was kept",
+    DropReason.NEAR_DUPLICATE: "it nearly repeats a text that was kept, or one of the two holds the other",
     DropReason.UNVERIFIED: "the two texts share a band but are less alike than the threshold",
-    DropReason.THREAD_DROPPED: "the thread or document was dropped as a duplicate",
+    DropReason.THREAD_DROPPED: "the thread, document or conversation was dropped as a duplicate",
     DropReason.TIED: "the two replies tie in what the view orders by",
     DropReason.LOW_SCORE: "a reply has fewer votes than the view asks",
     DropReason.LOW_PROMPT_SCORE: "the post has fewer votes than the view asks",
@@ -157,6 +178,23 @@ _WORDS = {
     DropReason.OTHER_SITE: "it is from a site that the recipe leaves out",
     DropReason.NO_BLOCK: "no block of the length that was asked for fits into it",
     DropReason.CROWDED: "no window is left that holds nothing of its document, its cluster or its suffix",
+    DropReason.UNKNOWN_ROLE: "a message is by neither user nor assistant nor system",
+    DropReason.BROKEN_TURN: "nothing is left of it: messages without text, or only one side speaks",
+    DropReason.NO_FOLLOW_UP: "no message of the user follows a reply",
+    DropReason.TOXIC: "the source marks it as toxic",
+    DropReason.REDACTED: "the source replaced personal data in it",
+    DropReason.TOO_LATE: "it stands too late in its conversation",
+    DropReason.OFF_TOPIC: "its query asks for what a text cannot give: pictures, the web, files, who the model is",
+    DropReason.HOLDS_LINK: "its query holds a link",
+    DropReason.REPEATED_QUERY: "the follow-up is the query again",
+    DropReason.JUDGE_UNPARSEABLE: "the judge's answer was none of those that were offered",
+    DropReason.JUDGE_REFUSED: "the judge declined to answer",
+    DropReason.JUDGE_TIMEOUT: "the judge did not answer in time",
+    DropReason.JUDGE_ERROR: "the judge could not be asked",
+    DropReason.NEUTRAL: "the follow-up says nothing of the reply",
+    DropReason.UNSURE: "the judge is less sure of the label than the recipe asks",
+    DropReason.OVER_USER_CAP: "the recipe takes no more turns of this user",
+    DropReason.OVER_CONVERSATION_CAP: "the recipe takes no more turns of this conversation",
     DropReason.CONTAMINATED: "it overlaps with an item of a benchmark",
     DropReason.UNSCORED: "the scorer gave no score",
     DropReason.SCORED_LOWER: "the scorer does not rate the chosen reply above the rejected one by the margin asked",

@@ -101,11 +101,12 @@ MESSAGE = pa.struct([pa.field("role", pa.string()), pa.field("content", pa.strin
 CONVERSATION = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
-        pa.field("conversation_id", pa.string(), nullable=False),
+        pa.field("conversation_id", pa.string(), nullable=False),  # unique within the source: no hash of the content
+        pa.field("part", pa.int32(), nullable=False),  # number of the first message here; a conversation may have parts
         pa.field("user", pa.string()),  # salted hash
         pa.field("model", pa.string()),
         pa.field("created_at", UTC_MILLIS),
-        pa.field("language", pa.string()),
+        pa.field("language", pa.string()),  # as the source says
         pa.field("country", pa.string()),
         pa.field("toxic", pa.bool_()),
         pa.field("redacted", pa.bool_()),
@@ -116,9 +117,11 @@ CONVERSATION = pa.schema(
                 pa.struct(
                     [
                         pa.field("turn_id", pa.string()),
-                        pa.field("role", pa.string()),
+                        pa.field("role", pa.string()),  # as the source says: user, human, gpt, ...
                         pa.field("content", pa.string()),
                         pa.field("created_at", UTC_MILLIS),
+                        pa.field("toxic", pa.bool_()),
+                        pa.field("redacted", pa.bool_()),
                     ]
                 )
             ),

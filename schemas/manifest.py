@@ -110,3 +110,5 @@ class Latest(Record):
     name: str
     build: str
     manifest_sha256: str
+    previous: str | None = None
+    """The build that this one took the place of; None where it is the first."""

@@ -1,8 +1,9 @@
-"""What travels within the routes: posts in threads, pairs without texts, drawn pairs, opinions and verdicts; blocks."""
+"""What travels within the routes: posts in threads, pairs, drawn pairs, opinions and verdicts; blocks; chats, turns."""
 
 import pyarrow as pa
 
-from schemas.inputs import POST, UTC_MILLIS
+from schemas import judging
+from schemas.inputs import CONVERSATION, POST, UTC_MILLIS
 from schemas.signals import CONTINUATION, PAIR
 
 THREAD_POST = pa.schema(
@@ -74,3 +75,43 @@ VERDICT = pa.schema([pa.field("ref", pa.uint64(), nullable=False), pa.field("rea
 
 BLOCK = pa.schema([field for field in CONTINUATION if field.name != "split"])
 """Blocks of documents, before they have a split."""
+
+CHAT = pa.schema(
+    [
+        *(field for field in CONVERSATION if field.name != "part"),
+        pa.field("group_id", pa.string(), nullable=False),  # source/conversation_id
+        pa.field("repairs", pa.list_(pa.string()), nullable=False),  # what was done to bring the roles in order
+        pa.field("pii", pa.int32(), nullable=False),  # placeholders put in for personal data
+    ]
+)
+"""Whole conversations: an optional system message, then user and assistant in turns, the user first."""
+
+TURN = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("turn", pa.int32(), nullable=False),  # of the reply among the replies of its conversation, from 0
+        pa.field("reply_at", pa.int32(), nullable=False),  # place in CHAT.messages; the follow-up is the next one
+        pa.field("turn_id", pa.string()),  # of the reply, as the source names it
+        pa.field("user", pa.string()),
+        pa.field("language", pa.string()),  # of the query: ISO 639, `und` where unsure; null: not looked at
+        pa.field("reply_language", pa.string()),
+        pa.field("feedback_language", pa.string()),
+        pa.field("query_chars", pa.int64(), nullable=False),
+        pa.field("reply_chars", pa.int64(), nullable=False),
+        pa.field("feedback_chars", pa.int64(), nullable=False),
+    ]
+)
+"""Replies that a user's message follows, without texts: these stand in the CHAT of the same partition."""
+
+LABELLED = pa.schema(
+    [
+        *TURN,
+        *(field for field in judging.VERDICT if field.name != "uid"),  # label: the one that counts in the end
+        pa.field("origin", pa.string(), nullable=False),  # an Origin
+        pa.field("first_label", pa.int8()),  # the judge's own, before hindsight and refusals; null unless ok
+        pa.field("label_turn", pa.int32(), nullable=False),  # whose label it is: of hindsight, a later turn
+        pa.field("likeness", pa.float32()),  # of hindsight: of the two turns' topics
+    ]
+)
+"""Turns that a judge was asked about. `label_probs`, `agreement` and the judge's names are those of `label`."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from schemas.chat_sections import Cascade, Feedback, Hindsight, Judge, Refusals, Turns
 from schemas.forum_sections import Custom, Filters, Hygiene, Pairs, Scores
 from schemas.inputs import Route
 from schemas.sections import Section, Share, check, read_section
@@ -13,23 +14,29 @@ from schemas.web_sections import Blocks, Documents, Windows
 __all__ = [
     "Benchmark",
     "Blocks",
+    "Cascade",
     "Custom",
     "Decontaminate",
     "Dedupe",
     "Documents",
     "Entry",
+    "Feedback",
     "Filters",
+    "Hindsight",
     "Hygiene",
+    "Judge",
     "Licenses",
     "Limits",
     "Pairs",
     "Partitions",
     "Recipe",
+    "Refusals",
     "Release",
     "Scores",
     "Section",
     "Share",
     "Split",
+    "Turns",
     "Windows",
     "check",
     "read_recipe",
@@ -169,6 +176,11 @@ class Recipe(Section):
     documents: Documents = Documents()
     blocks: Blocks = Blocks()
     windows: Windows = Windows()
+    turns: Turns = Turns()
+    judge: Judge = Judge()
+    hindsight: Hindsight = Hindsight()
+    refusals: Refusals = Refusals()
+    feedback: Feedback = Feedback()
     decontaminate: Decontaminate = Decontaminate()
     dedupe: Dedupe = Dedupe()
     splits: Split = Split()

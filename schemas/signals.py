@@ -99,14 +99,36 @@ CONTINUATION = pa.schema(
 FEEDBACK = pa.schema(
     [
         *_ENVELOPE,
-        pa.field("history", MESSAGES, nullable=False),
-        pa.field("response", pa.string(), nullable=False),
-        pa.field("feedback", pa.string(), nullable=False),
-        pa.field("label", pa.int8()),  # 1-5; null where the state is not ok
-        pa.field("ordinal", pa.int8()),  # 1-4, neutral dropped
-        pa.field("label_probs", pa.list_(pa.float32())),
-        pa.field("judge", pa.string(), nullable=False),  # fingerprint of prompt, model and sampling
-        pa.field("state", pa.string(), nullable=False),  # ok, unparseable, refused, timeout, error
+        pa.field("prompt", MESSAGES, nullable=False),  # all that stood before the response; ends with the query
+        pa.field("response", pa.string(), nullable=False),  # what is rated
+        pa.field("feedback", pa.string(), nullable=False),  # the user's next message
+        pa.field("user", pa.string()),  # salted hash; no user is in two splits
+        pa.field("model", pa.string()),  # that wrote the response
+        pa.field("country", pa.string()),
+        pa.field("turn", pa.int32(), nullable=False),  # of the response among those of its conversation, from 0
+        pa.field("turn_id", pa.string()),  # as the source names it
+        pa.field("toxic", pa.bool_()),
+        pa.field("redacted", pa.bool_()),
+        pa.field("label", pa.int8(), nullable=False),  # of the rubric, from 1; wildreward: 1 rejects, 5 is pleased
+        pa.field("category", pa.string(), nullable=False),  # the label's name in its rubric
+        pa.field("ordinal", pa.int8()),  # 1-4, neutral left out; null where the view has no order
+        pa.field("label_probs", pa.list_(pa.float32())),  # of the rubric's labels, in their order; null where unknown
+        pa.field("agreement", pa.float32(), nullable=False),  # share of the judge's votes for the label
+        pa.field("judge", pa.string(), nullable=False),  # fingerprint of rubric, model and sampling
+        pa.field("judge_model", pa.string(), nullable=False),
+        pa.field("rubric", pa.string(), nullable=False),  # name and version
         pa.field("origin", pa.string(), nullable=False),  # direct, hindsight, refusal
+        pa.field("first_label", pa.int8(), nullable=False),  # the judge's own, before hindsight and refusals
+        pa.field("label_turn", pa.int32(), nullable=False),  # whose label it is: of hindsight, a later turn
+        pa.field("likeness", pa.float32()),  # of hindsight: of the two turns' topics
+        pa.field("better", pa.string()),  # of a response that a user found fault with: a later one that pleased
+        pa.field("better_turn", pa.int32()),  # which one; both null where there is none within reach
+        pa.field("reply_language", pa.string()),  # `language` is the query's
+        pa.field("feedback_language", pa.string()),
+        pa.field("pii", pa.int32(), nullable=False),  # placeholders that stand for personal data in the conversation
+        pa.field("prompt_chars", pa.int64(), nullable=False),
+        pa.field("response_chars", pa.int64(), nullable=False),
+        pa.field("feedback_chars", pa.int64(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),  # of prompt and response; estimated: characters / 4
     ]
 )

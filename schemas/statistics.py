@@ -128,3 +128,75 @@ class ContinuationStatistics(Record):
     """Rows a window."""
     windows: int
     """Whole windows in all shards; rows in `tail/` are in none."""
+
+
+class LabelShare(Record):
+    """How many turns have a label. The interval is one of 95%, wider where few users give many turns."""
+
+    rows: int
+    share: float
+    low: float
+    high: float
+
+
+class Collection(Record):
+    """What one collection of conversations gave to a release of feedback."""
+
+    rows: int
+    languages: dict[str, int]
+    """{ISO 639 code of the query: rows}; empty where the recipe did not ask for languages."""
+    masked: int
+    """Rows of conversations in which personal data was masked."""
+
+
+class UserDiversity(Record):
+    """How the rows that have a user are spread over users; figures are null where none has."""
+
+    users: int
+    rows_without: int
+    rows_per_user: Distribution | None
+    top_hundredth: float | None
+    """Share of the rows with a user that the 1% of users with the most rows have; at least one user."""
+    top_tenth: float | None
+    gini: float | None
+    """0 where all users give as many rows, near 1 where one gives all."""
+
+
+class FeedbackStatistics(Record):
+    """What is in a release of feedback: all of its rows, those in `tail/` included."""
+
+    release: str
+    build: str
+    rows: int
+    funnel: tuple[FunnelRow, ...]
+    splits: dict[str, SplitSummary]
+    communities: dict[str, Collection]
+    licenses: dict[str, int]
+    judged: dict[str, LabelShare]
+    """{category: what the judge said of all turns it was asked about, neutral ones included}; empty where the build's
+    partitions are gone."""
+    failures: dict[str, int]
+    """{state: turns whose asking ended so}"""
+    published: dict[str, float]
+    """{category: share that the view's paper reports of its first pass}; empty where it reports none."""
+    labels: dict[str, LabelShare]
+    """{category: released rows}"""
+    better: int
+    """Rows with a later reply that pleased where theirs did not: candidates for pairs."""
+    origins: dict[str, int]
+    judges: dict[str, int]
+    """{judge's model: rows}"""
+    rubrics: dict[str, int]
+    languages: dict[str, int]
+    """{ISO 639 code of the query: rows}; of languages, models and countries the twenty commonest."""
+    models: dict[str, int]
+    """{model that wrote the response: rows}"""
+    countries: dict[str, int]
+    conversations: int
+    rows_per_conversation: Distribution
+    turn: Distribution
+    """Place of the response among those of its conversation, from 0."""
+    prompt_chars: Distribution
+    response_chars: Distribution
+    feedback_chars: Distribution
+    users: UserDiversity
