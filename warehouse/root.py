@@ -47,7 +47,8 @@ class Root:
 
     @cached_property
     def _store(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        fs, path = fsspec.url_to_fs(self.url)
+        # A client that remembered listings would deny what other processes wrote since.
+        fs, path = fsspec.url_to_fs(self.url, use_listings_cache=False)
         return fs, str(path).rstrip("/")
 
     def __getstate__(self) -> dict[str, str]:
