@@ -106,7 +106,7 @@ def make_rows(
     refused = rows.select("offset", reason=pl.lit(str(DropReason.BAD_ATTRIBUTE)), ref=ref, detail=fault)
     sound = frame.filter(fault.is_null())
     values = [pl.col(name) if name in made else pl.lit(None).alias(name) for name in schema.names]
-    kept = sound.select(values).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+    kept = sound.select(values).to_arrow(compat_level=pl.CompatLevel.newest()).cast(schema)
     return kept, refused.filter(fault.is_not_null())
 
 
@@ -122,12 +122,15 @@ def _find_faults(
 def _find_fault(
     name: str, column: Column, value: pl.Series, rows: pl.DataFrame, wanted: Collection[str]
 ) -> pl.Series | None:
+    if column.raw is None and not column.required and not (name in wanted and value.null_count()):
+        return None  # of a value that was read from nothing else, only its absence is a fault
     raw = value if column.raw is None else rows.with_columns(column.raw.alias(name))[name]
     wrong = raw.is_not_null() & value.is_null()
     missing = raw.is_null() if column.required else value.is_null() & (name in wanted)
     if not (wrong.any() or missing.any()):
         return None
-    shown = pl.format(f"`{name}` is `{{}}`, not {column.expected}", pl.lit(raw.cast(pl.String)).str.head(_SHOWN_CHARS))
+    words = raw.cast(pl.String) if wrong.any() else ""  # what is never wrong may be lists, which have no words
+    shown = pl.format(f"`{name}` is `{{}}`, not {column.expected}", pl.lit(words).str.head(_SHOWN_CHARS))
     return pl.select(pl.when(wrong).then(shown).when(missing).then(pl.lit(f"`{name}` is missing"))).to_series()
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from miners.source import Source
 from schemas.errors import FatalError, RecipeError, nearest
 
-_ROUTES = ("miners.forums", "miners.web")
+_ROUTES = ("miners.forums", "miners.web", "miners.chats")
 _GROUP = "revealed.sources"
 
 

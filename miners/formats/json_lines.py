@@ -12,7 +12,7 @@ object the first counts. Half a surrogate pair (`\ud83d` alone), which is no cha
 
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -51,6 +51,7 @@ _REFUSED = {"offset": pl.Int64, "reason": pl.String, "ref": pl.String, "detail":
 
 _Numbers = npt.NDArray[np.int64]
 _Fields = Mapping[str, pl.DataType]
+_Blocks = Generator[bytes, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +145,23 @@ def _check_head(path: str) -> None:
         raise InputError(path, f"it begins with {head[:20]!r}, and no line of its beginning is an object", _EXPECTED)
 
 
-def read_lines(part: Slice, fields: _Fields, *, chunk_bytes: int, max_line_bytes: int = 64 << 20) -> Iterator[Lines]:
+def read_lines(
+    part: Slice,
+    fields: _Fields,
+    *,
+    chunk_bytes: int,
+    max_line_bytes: int = 64 << 20,
+    reshape: Callable[[_Blocks], _Blocks] | None = None,
+) -> Iterator[Lines]:
     """Read the lines that begin in a slice, about `chunk_bytes` (but no more than 8 MiB) at a time.
 
     fields: keys of the objects to read, and their types; all others are skipped, and what is absent is null.
     max_line_bytes: a longer line is quarantined without being held whole, so that none can fill the memory.
+    reshape: makes lines of a stream that holds none, byte for byte, so that offsets stay.
     """
     cutter = _Cutter(part.start, part.end, min(chunk_bytes, CHUNK_BYTES), max_line_bytes)
     with closing(stream_file(part.path, max(part.start - 1, 0))) as blocks:
-        for chunk in cutter.cut(blocks):
+        for chunk in cutter.cut(reshape(blocks) if reshape else blocks):
             yield parse_chunk(chunk, Origin([part.path]), fields, max_line_bytes)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
-from miners.formats.rows import Rows, take_rows
+from miners.formats.rows import Rows, dtype_of, take_rows
 from miners.source import Slice
 from schemas.errors import InputError
 
@@ -42,12 +43,12 @@ def cut(path: str, table: str, slice_bytes: int) -> list[Slice]:
 def read(part: Slice, fields: Mapping[str, pl.DataType], chunk_bytes: int) -> Iterator[Rows]:
     """Read the rows [start, end) of a file, about `chunk_bytes` at a time; `offset` is a row's number in the file."""
     with _open(part.path) as file:
-        metadata, known = file.metadata, set(file.schema_arrow.names)
+        metadata = file.metadata
         starts = np.cumsum([0, *(metadata.row_group(number).num_rows for number in range(file.num_row_groups))])
         groups = [number for number, start in enumerate(starts[:-1].tolist()) if part.start <= start < part.end]
         rows = max(part.end - part.start, 1)
         batch_rows = min(max(chunk_bytes * rows // max(part.size, 1), 1), rows)
-        columns = [name for name in fields if name in known]
+        columns = _choose_columns(file, fields)
         offset = part.start
         for batch in file.iter_batches(batch_rows, row_groups=groups, columns=columns, use_threads=False):
             numbers = pa.array(np.arange(offset, offset + batch.num_rows))
@@ -55,10 +56,48 @@ def read(part: Slice, fields: Mapping[str, pl.DataType], chunk_bytes: int) -> It
             yield take_rows(pa.Table.from_batches([batch]).append_column("offset", numbers), fields, part.path)
 
 
+def _choose_columns(file: pq.ParquetFile, fields: Mapping[str, pl.DataType]) -> list[str]:
+    """List what must be read for these fields: of groups of columns only the members that are wanted.
+
+    The file's own columns are the leaves of its Arrow schema, in the same order.
+    """
+    leaves = [leaf for field in file.schema_arrow for leaf in _list_leaves(field.type, (field.name,))]
+    if len(leaves) != len(file.schema):  # a type that is stored otherwise: whole columns are read
+        known = set(file.schema_arrow.names)
+        return [name for name in fields if name in known]
+    wanted = pl.Struct(dict(fields))
+    return [file.schema.column(at).path for at, leaf in enumerate(leaves) if _is_wanted(wanted, leaf)]
+
+
+def _list_leaves(kind: pa.DataType, way: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """List the ways to the columns inside one; lists have no name of their own."""
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _list_leaves(field.type, (*way, field.name))
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from _list_leaves(kind.value_type, way)
+    elif pa.types.is_map(kind):
+        yield from _list_leaves(kind.key_type, way)
+        yield from _list_leaves(kind.item_type, way)
+    else:
+        yield way
+
+
+def _is_wanted(shape: pl.DataType, way: tuple[str, ...]) -> bool:
+    while isinstance(shape, pl.List):
+        shape = dtype_of(shape.inner)
+    if not way or not isinstance(shape, pl.Struct):
+        return True
+    inner = {field.name: dtype_of(field.dtype) for field in shape.fields}
+    return way[0] in inner and _is_wanted(inner[way[0]], way[1:])
+
+
 @contextmanager
 def _open(path: str) -> Iterator[pq.ParquetFile]:
     try:
-        with fsspec.open(path, "rb") as file, pq.ParquetFile(file) as parquet:
+        opened = fsspec.open(path, "rb")
+        is_far = not isinstance(opened.fs, LocalFileSystem)  # from near, all of a slice at once is memory and time lost
+        with opened as file, pq.ParquetFile(file, pre_buffer=is_far) as parquet:
             yield parquet
     except FileNotFoundError:
         raise InputError(path, "there is no such file", _EXPECTED) from None

@@ -1,4 +1,7 @@
-"""Rows of a table as expressions want them: every value as text, in lists and groups as is wanted; others as JSON."""
+"""Rows of a table as expressions want them: every value as text, in lists and groups as is wanted; others as JSON.
+
+A source whose columns have types may ask for times and truth values as such: what is none becomes null.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from typing import Protocol
 import polars as pl
 import pyarrow as pa
 
+from miners.columns import flag, iso_time
 from schemas.drops import DROP, DropReason
 
 EXCERPT_CHARS = 1 << 16
@@ -51,9 +55,20 @@ def take_rows(table: pa.Table, fields: Mapping[str, pl.DataType], file: str) -> 
     """Make rows of a table with an `offset`, as text throughout; rows that are not UTF-8 are set apart."""
     sound, broken = _set_apart(table)
     frame = pl.DataFrame(pl.from_arrow(sound))
+    return Rows(spell_columns(frame, fields), _describe(broken, file), file)
+
+
+def spell_columns(frame: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Give the columns of a table, and its `offset`, the types that are wanted of them."""
     columns = [_spell(pl.col(name), frame.schema.get(name), dtype).alias(name) for name, dtype in fields.items()]
-    texts = frame.select(pl.col("offset").cast(pl.Int64), *columns)
-    return Rows(texts, _describe(broken, file), file)
+    return frame.select(pl.col("offset").cast(pl.Int64), *columns)
+
+
+def shape_texts(shape: pl.DataType) -> pl.DataType:
+    """Make the shape of the same groups and lists of texts."""
+    if isinstance(shape, pl.Struct):
+        return pl.Struct({field.name: shape_texts(dtype_of(field.dtype)) for field in shape.fields})
+    return pl.List(shape_texts(dtype_of(shape.inner))) if isinstance(shape, pl.List) else pl.String()
 
 
 def _set_apart(table: pa.Table) -> tuple[pa.Table, list[int]]:
@@ -85,6 +100,13 @@ def dtype_of(dtype: object) -> pl.DataType:
     return dtype if isinstance(dtype, pl.DataType) else dtype()  # type: ignore[operator]
 
 
+def _tell_time(value: pl.Expr, found: pl.DataType) -> pl.Expr:
+    """Take what knows no time zone for UTC, and texts for ISO 8601."""
+    if not isinstance(found, pl.Datetime):
+        return iso_time(value).value
+    return value.dt.convert_time_zone("UTC") if found.time_zone else value.dt.replace_time_zone("UTC")
+
+
 def _spell(value: pl.Expr, found: pl.DataType | None, wanted: pl.DataType) -> pl.Expr:
     """Spell a column of one type in texts of the same shape; null where there is no such column."""
     if found is None or isinstance(found, pl.Null):
@@ -98,8 +120,20 @@ def _spell(value: pl.Expr, found: pl.DataType | None, wanted: pl.DataType) -> pl
         items = value.arr.to_list() if isinstance(found, pl.Array) else value
         item = _spell(pl.element(), dtype_of(found.inner), dtype_of(wanted.inner))
         return items if found == wanted else items.list.eval(item)
+    if isinstance(wanted, pl.Datetime):
+        return _tell_time(value, found).cast(wanted)
+    return _tell_truth(value, found) if isinstance(wanted, pl.Boolean) else _write_text(value, found)
+
+
+def _tell_truth(value: pl.Expr, found: pl.DataType) -> pl.Expr:
+    return value if isinstance(found, pl.Boolean) else flag(_write_text(value, found)).value
+
+
+def _write_text(value: pl.Expr, found: pl.DataType) -> pl.Expr:
     if isinstance(found, pl.Struct):
         return value.struct.json_encode()
+    if isinstance(found, pl.List):  # which only a group can write
+        return pl.when(value.is_not_null()).then(pl.struct(_=value).struct.json_encode().str.slice(5).str.head(-1))
     if isinstance(found, pl.Date | pl.Datetime):
         time = value.cast(pl.Datetime("ms")) if isinstance(found, pl.Date) else value
         return time.dt.to_string("iso:strict")

@@ -1,0 +1,1 @@
+"""Chats: sources of conversations between people and models, and what is mined from them."""
