@@ -1,0 +1,1 @@
+"""The mining steps of the chats route: conversations, turns, questions, verdicts, labels, feedback."""
