@@ -1,0 +1,103 @@
+"""Judged turns: what the builds of a warehouse know of them, found again by the partitions that their snapshots name.
+
+Partition n of every stage of a build holds the same conversations, so verdicts, turns and texts are joined piecewise.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+import polars as pl
+import pyarrow as pa
+
+from miners.chats.mining.questions import decide_verdicts
+from miners.chats.mining.rubrics import Rubric
+from schemas.errors import FatalError
+from schemas.inputs import Route
+from schemas.judging import ANSWER, QUESTION, VERDICT, State
+from schemas.manifest import Partition, ReleaseManifest, Snapshot
+from warehouse.ledger import Ledger
+from warehouse.partitions import find_partition, read_partition
+from warehouse.publication import find_release
+from warehouse.root import Root
+
+CHATS, TURNS, QUESTIONS, VERDICTS = "chats", "fit", "questions", "verdicts"
+"""Stages of the chats route."""
+
+Piece: TypeAlias = Mapping[str, Partition]
+"""{stage: the partition that holds these conversations}"""
+
+_OF_TURN = ("uid", "group_id", "turn", "user")
+JUDGED = pl.Schema(
+    pl.DataFrame(VERDICT.empty_table()).schema | {"group_id": pl.String, "turn": pl.Int32, "user": pl.String}
+)
+"""A VERDICT with the turn that it is about."""
+
+
+def find_snapshot(root: Root, release: str | None, build: str | None = None) -> tuple[ReleaseManifest, Snapshot]:
+    """Find a release of feedback and the snapshot of its build; raises FatalError where there is none."""
+    manifest = find_release(root, release, build)
+    if manifest.route != Route.CHATS:
+        raise FatalError(f"{manifest.name} is no release of feedback: no judge was asked about its rows")
+    snapshot = root.read_record(f"snapshots/{manifest.name}/{manifest.build}.json", Snapshot)
+    if snapshot is None:
+        raise FatalError(f"{manifest.name}: the snapshot of build {manifest.build} is gone; build it again")
+    return manifest, snapshot
+
+
+def list_snapshots(root: Root) -> tuple[Snapshot, ...]:
+    """List the snapshots of all builds in which turns were put to a judge outside, by name and build."""
+    found = (root.read_record(key, Snapshot) for key in sorted(root.keys("snapshots")))
+    return tuple(one for one in found if one is not None and QUESTIONS in one.partitions)
+
+
+def list_pieces(root: Root, snapshot: Snapshot, stages: Sequence[str]) -> Iterator[Piece]:
+    """List the partitions of some stages of a build, those that belong together at a time.
+
+    Raises FatalError where one is gone.
+    """
+    for source in sorted(snapshot.partitions.get(stages[0], {})):
+        prints = (snapshot.partitions[stage][source] for stage in stages)
+        for own in zip(*prints, strict=True):
+            yield {stage: _find(root, stage, print_) for stage, print_ in zip(stages, own, strict=True)}
+
+
+def _find(root: Root, stage: str, print_: str) -> Partition:
+    partition = find_partition(root, stage, print_)
+    if partition is None:
+        raise FatalError(
+            f"{root.url}: partition {print_} of the stage {stage} is gone; `revealed build` makes it again"
+        )
+    return partition
+
+
+def read_verdicts(root: Root, snapshot: Snapshot) -> pl.DataFrame:
+    """Read what a build's judge said of every turn that it was asked about, released or not: JUDGED, sorted by uid."""
+    pieces = list_pieces(root, snapshot, (VERDICTS, TURNS))
+    tables = [_join(read_partition(root, piece[VERDICTS]), read_turns(root, piece)) for piece in pieces]
+    return pl.concat([JUDGED.to_frame(), *tables]).sort("uid")
+
+
+def read_answers(root: Root, ledger: Ledger, piece: Piece, rubric: Rubric) -> pa.Table:
+    """Read what the ledger says by now to the questions of a piece that a rubric asked: VERDICT of those answered."""
+    questions = read_partition(root, piece[QUESTIONS], QUESTION.names)
+    found = pl.DataFrame(ledger.find(questions["key"])).filter(pl.col("rubric") == rubric.id)
+    known = pl.Series(pl.from_arrow(questions["key"])).is_in(found["key"].implode())
+    return decide_verdicts(questions.filter(known.to_arrow()), found.to_arrow().cast(ANSWER), rubric)
+
+
+def read_ledger(root: Root, ledger: Ledger, rubric: Rubric) -> pl.DataFrame:
+    """Read what each judge in the ledger said, by a rubric, of the turns of all builds: JUDGED, sorted by uid."""
+    pieces = [piece for one in list_snapshots(root) for piece in list_pieces(root, one, (QUESTIONS, TURNS))]
+    tables = [_join(read_answers(root, ledger, piece, rubric), read_turns(root, piece)) for piece in pieces]
+    whole = pl.concat([JUDGED.to_frame(), *tables])
+    return whole.sort("uid", "judge", pl.col("state") != State.OK).unique(["uid", "judge"], keep="first").sort("uid")
+
+
+def read_turns(root: Root, piece: Piece) -> pa.Table:
+    """Read the turns of a piece, without texts."""
+    return read_partition(root, piece[TURNS], _OF_TURN)
+
+
+def _join(verdicts: pa.Table, turns: pa.Table) -> pl.DataFrame:
+    joined = pl.DataFrame(verdicts).join(pl.DataFrame(turns.select(_OF_TURN)), on="uid", how="inner")
+    return joined.select(JUDGED.names()).cast(JUDGED)
