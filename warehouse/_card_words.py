@@ -55,6 +55,45 @@ _CONTINUATION_LICENSE = (
     """Each row names the licence of the corpus it is from, and the page (`url`); see ATTRIBUTION.md."""
 )
 
+_FEEDBACK_COLUMNS = """\
+- `label` is what a judge read out of `feedback`, the user's next message, about `response`, the reply before it; it is
+  no human's rating. It counts from 1 in the order of the rubric's answers, `category` is its name, and `label_probs`
+  are the judge's probabilities of all labels, where it gives any.
+- `ordinal` orders the labels of the view wildreward from 1 (rejected) to 4 (pleased), the neutral one left out. It is
+  null, as the labels of the configs `ordinal` and `wildreward` are, where a label has no place in that order.
+- `origin` says where the label is from: `direct`, the judge's own; `hindsight`, that of the later turn `label_turn` on
+  the same topic, as likely as `likeness` tells; `refusal`, after the judge was asked whether a refusal was right.
+  `first_label` is the judge's own in every case.
+- `better` is a candidate for a pair: where the user found fault with `response`, the next reply on the same topic,
+  `better_turn`, that the judge says pleased. Both labels are the judge's own (`direct`). It answers a later message,
+  which may ask for something else or say more, so that it need not be the better answer to `prompt`: of 14 from real
+  chats that were read, half were not. Read some before you train. As pairs for TRL's DPOTrainer:
+  ```python
+  import polars as pl
+
+  rows = pl.read_parquet("PATH/TO/THIS/FOLDER/train/*.parquet").drop_nulls("better")
+  say = lambda name: pl.concat_list(pl.struct(role=pl.lit("assistant"), content=name))
+  pairs = rows.select("prompt", chosen=say("better"), rejected=say("response"))
+  ```
+- `judge` is a fingerprint of rubric, model and sampling; `agreement` is the share of its votes that are for the label.
+- `user` is a salted hash; `group_id` names the conversation, `cluster_id` its near-copies, of which one is here.
+- `tokens` are estimated as characters / 4, prompt included.
+- `text` of the configs `ordinal` and `wildreward` is prompt and response as one text of about 4,000 tokens at most: a
+  long history loses its beginning, never the response its end. WildReward's trainer reads JSON Lines:
+  `load_dataset(FOLDER, "wildreward", split="train").to_json("train.jsonl")`.
+- `label` of the config `kto` is whether the user was pleased; null for neutral turns.
+"""
+
+_FEEDBACK_SOURCES = "The texts of this release are passages of conversations from these collections:"
+
+_FEEDBACK_CREDIT = """\
+`license` of every row of the config `feedback` is the licence of the collection, which its publishers chose; what a
+model wrote may be under the terms of its provider as well (`model` names it). Texts are as the collection has
+them{masking}; empty messages end a conversation, and messages of one side that follow each other were joined. Whoever
+passes rows on must pass these columns on with them."""
+
+_FEEDBACK_LICENSE = """Each row names the licence of the collection it is from; see ATTRIBUTION.md."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardWords:
@@ -99,6 +138,19 @@ rows = load_dataset("PATH/TO/THIS/FOLDER", "continuations", split="train")  # ev
             sources=_CONTINUATION_SOURCES,
             credit=_CONTINUATION_CREDIT,
             license=_CONTINUATION_LICENSE,
+        ),
+        Route.CHATS.value: CardWords(
+            what="Replies of language models, and what their users' next messages say of them.",
+            loading="""\
+rated = load_dataset("PATH/TO/THIS/FOLDER", split="train")  # prompt, response, label 1-4 with targets
+binary = load_dataset("PATH/TO/THIS/FOLDER", "kto", split="train")  # prompt, completion, label: for KTOTrainer
+rows = load_dataset("PATH/TO/THIS/FOLDER", "feedback", split="train")  # every column""",
+            tasks=("text-classification",),
+            tags=("feedback", "reward-model", "conversational", "revealed"),
+            columns=_FEEDBACK_COLUMNS,
+            sources=_FEEDBACK_SOURCES,
+            credit=_FEEDBACK_CREDIT,
+            license=_FEEDBACK_LICENSE,
         ),
     }
 )

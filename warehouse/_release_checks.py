@@ -61,9 +61,10 @@ def check_shard(root: Root, manifest: ReleaseManifest, shard: Shard) -> str | No
 
 
 def check_content(root: Root, manifest: ReleaseManifest, sound: Sequence[Shard]) -> Iterator[tuple[str, str]]:
-    """Look over all rows: each in its split, no uid twice, and no group or cluster in two splits. Gives path and fault.
+    """Look over all rows: each in its split, no uid twice, no group or cluster in two splits. Gives path and fault.
 
-    Where rows come in windows, these are looked over as well.
+    Groups and clusters are of one split, and so is what else the layout names: users, say. Where rows come in windows,
+    these are looked over as well.
 
     sound: shards that can be read. Columns are read one at a time and kept as 64-bit hashes, so that of ten million
     rows' uids two are taken for one with a chance of 3 in a million.
@@ -82,7 +83,7 @@ def check_content(root: Root, manifest: ReleaseManifest, sound: Sequence[Shard])
     twice = uids.filter(pl.col("hash").is_duplicated())["hash"].unique()
     if len(twice):
         yield folder, f"{len(twice)} uids stand in it twice: {_name(root, manifest, shards, 'uid', twice)}"
-    for column in ("group_id", "cluster_id"):
+    for column in ("group_id", "cluster_id", *layout.whole):
         owners = _hashes(root, manifest, shards, column).unique()
         torn = owners.filter(pl.col("hash").is_duplicated())["hash"].unique()
         if len(torn):
@@ -97,12 +98,12 @@ def _window_size(manifest: ReleaseManifest) -> int:
 
 
 def _hashes(root: Root, manifest: ReleaseManifest, shards: Sequence[Shard], column: str) -> pl.DataFrame:
-    """Give hash and split (as a number) of every row."""
+    """Give hash and split (as a number) of every row that has a value."""
     numbers = {name: at for at, name in enumerate(sorted({shard.split for shard in shards}))}
     parts = [
-        read_columns(root, manifest, shard, [column]).select(
-            hash=hash64(column), split=pl.lit(numbers[shard.split], pl.UInt8)
-        )
+        read_columns(root, manifest, shard, [column])
+        .drop_nulls()
+        .select(hash=hash64(column), split=pl.lit(numbers[shard.split], pl.UInt8))
         for shard in shards
     ]
     return pl.concat(parts) if parts else pl.DataFrame(schema={"hash": pl.UInt64, "split": pl.UInt8})

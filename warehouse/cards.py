@@ -1,6 +1,7 @@
 """Cards: what a release says about itself to people and to the Hub."""
 
 import json
+from textwrap import fill
 from typing import Any
 
 import yaml
@@ -22,13 +23,14 @@ _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 def write_card(manifest: ReleaseManifest) -> str:
     """Write the dataset card: Hub YAML, then what the release is, how it came about and how to load it.
 
-    The config `default` is what `datasets.load_dataset(folder)` gives: the projection whose columns a trainer takes as
+    The default config is what `datasets.load_dataset(folder)` gives: the projection whose columns a trainer takes as
     they are. The canonical config has every column.
     """
     sections = (
         _introduce,
         _tell_splits,
         *([_tell_windows] if manifest.route == Route.WEB else []),
+        *([_tell_labels] if manifest.route == Route.CHATS else []),
         _tell_funnel,
         _tell_columns,
         _tell_duplicates,
@@ -59,7 +61,7 @@ under these licences (SPDX):
 
 
 def _say_masking(manifest: ReleaseManifest) -> str:
-    masked = _section(manifest, "filters").get("pii") == "mask"
+    masked = _section(manifest, "turns" if manifest.route == Route.CHATS else "filters").get("pii") == "mask"
     return ", and personal data in them became placeholders such as [EMAIL]" if masked else ""
 
 
@@ -95,11 +97,14 @@ def _tell_splits(manifest: ReleaseManifest) -> str:
         f"| {name} | {split.rows:,} | {split.shards} | {split.rows_per_shard:,} | {split.tail_rows:,} |"
         for name, split in manifest.splits.items()
     )
-    group = layout_of(manifest.route).group
+    layout = layout_of(manifest.route)
+    by = "".join(f"{column}, where none is known of their " for column in layout.whole)
+    units = "".join(f"no {unit}, " for unit in layout.whole) + f"no {layout.group}"
     return f"""## Splits
 
-Rows are assigned by hash of their duplicate cluster: no {group} and no near-copy stands in two splits. All shards of a
-split have the same number of rows, in equal row groups; rows that do not divide lie in `tail/`.
+Rows are assigned by hash of their {by}duplicate cluster: {units} and no
+near-copy stands in two splits. All shards of a split have the same number of rows, in equal row groups; rows that do
+not divide lie in `tail/`.
 
 | split | rows | shards | rows a shard | rows in tail/ |
 | --- | ---: | ---: | ---: | ---: |
@@ -128,6 +133,29 @@ makes a window one example. After that nothing can break it: shuffle as you like
 rows are windows only where the ranks divide the shards and read them in order: no shuffled rows, no sampler that deals
 rows to ranks.
 {hard if windows["hard"] else ""}"""
+
+
+def _tell_labels(manifest: ReleaseManifest) -> str:
+    judge, view = _section(manifest, "judge"), _section(manifest, "feedback")["view"]
+    hindsight, refusals = _section(manifest, "hindsight"), _section(manifest, "refusals")
+    embedded = judge["kind"] == "embedded"
+    who = "a small embedded model" if embedded else f"`{judge['model']}` ({judge['votes']} votes a turn)"
+    later = (
+        f"Neutral turns take the label of one of the next {hindsight['turns']} turns on the same topic (likeness from "
+        f"{hindsight['min_likeness']})."
+        if hindsight["turns"]
+        else "No label is taken from later turns."
+    )
+    if embedded or refusals["validate_with"] == "off":
+        why = "the embedded judge cannot tell" if embedded else "the recipe asks nobody"
+        checked = f"Whether a refusal that was marked down was right is not looked at: {why}."
+    else:
+        checked = "Where a reply refused and was marked down, the judge was asked whether it was right to."
+    words = (
+        f"The labels are those of the view {view}; {who} read them out of the users' next messages. {later} {checked} "
+        "A turn whose asking failed has no label, and is not here."
+    )
+    return f"## Labels\n\n{fill(words, 120)}\n"
 
 
 def _tell_funnel(manifest: ReleaseManifest) -> str:
@@ -206,7 +234,7 @@ def _front_matter(manifest: ReleaseManifest) -> str:
         "tags": list(words.tags),
         "configs": [
             {
-                "config_name": "default" if config == layout.default else config,
+                "config_name": config,
                 **({"default": True} if config == layout.default else {}),
                 "data_files": [
                     {"split": name, "path": f"{layout.folder(config)}{name}/*.parquet"}

@@ -16,6 +16,7 @@ class Layout:
     canonical: config with every column; its files lie directly under the build's folder.
     default: config that `load_dataset(FOLDER)` gives, which is one of the projections.
     projections: {config: function from the canonical columns to a trainer's}.
+    whole: columns beside group and cluster of which no value straddles two splits; null is no value.
     windows: whether rows come in windows, of the recipe's `windows.size`.
     """
 
@@ -24,6 +25,7 @@ class Layout:
     canonical: str
     default: str
     projections: Mapping[str, Projection]
+    whole: tuple[str, ...] = ()
     windows: bool = False
 
     @property
@@ -42,6 +44,7 @@ LAYOUTS: Mapping[Route, Layout] = MappingProxyType(
         Route.WEB: Layout(
             "continuations", "document", "continuations", "in_batch", PROJECTIONS[Route.WEB], windows=True
         ),
+        Route.CHATS: Layout("turns", "conversation", "feedback", "ordinal", PROJECTIONS[Route.CHATS], whole=("user",)),
     }
 )
 

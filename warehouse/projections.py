@@ -9,6 +9,7 @@ import pyarrow as pa
 from schemas.identity import hash64
 from schemas.inputs import Route
 from schemas.signals import MESSAGES
+from warehouse.feedback_projections import project_kto, project_ordinal, project_wildreward
 
 Projection = Callable[[pa.Table, int | None], pa.Table]
 """(rows of one shard in canonical columns, rows a window or None where the rows have no windows) -> as many rows.
@@ -124,7 +125,9 @@ PROJECTIONS: Mapping[Route, Mapping[str, Projection]] = MappingProxyType(
     {
         Route.FORUMS: MappingProxyType({"trl": project_trl}),
         Route.WEB: MappingProxyType({"in_batch": project_in_batch, "rbs": project_rbs}),
-        Route.CHATS: MappingProxyType({}),
+        Route.CHATS: MappingProxyType(
+            {"ordinal": project_ordinal, "wildreward": project_wildreward, "kto": project_kto}
+        ),
     }
 )
 """{route: {config name in the dataset card: projection}}."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from schemas.errors import FatalError
+from schemas.errors import CorruptError, FatalError
 from schemas.fingerprints import fingerprint
 from schemas.inputs import Route
 from schemas.manifest import FunnelRow, Latest, Partition, ReleaseManifest, Shard, Snapshot, SplitSummary
@@ -66,9 +66,21 @@ def publish(root: Root, draft: Draft) -> ReleaseManifest:
         partitions=draft.made,
     )
     root.write_record(f"snapshots/{draft.name}/{manifest.build}.json", snapshot)
-    pointer = Latest(name=draft.name, build=manifest.build, manifest_sha256=hashlib.sha256(data).hexdigest())
-    root.write_record(f"releases/{draft.name}/latest.json", pointer)
+    _switch(root, manifest, hashlib.sha256(data).hexdigest())
     return manifest
+
+
+def _switch(root: Root, manifest: ReleaseManifest, manifest_sha256: str) -> None:
+    """Make a build the one that readers see; its pointer remembers which one that was before."""
+    key = f"releases/{manifest.name}/latest.json"
+    try:
+        old = root.read_record(key, Latest)
+    except CorruptError:
+        old = None  # it is written anew
+    repeats = old is not None and old.build == manifest.build
+    previous = None if old is None else old.previous if repeats else old.build
+    pointer = Latest(name=manifest.name, build=manifest.build, manifest_sha256=manifest_sha256, previous=previous)
+    root.write_record(key, pointer)
 
 
 def refuse_empty(draft: Draft) -> None:

@@ -1,0 +1,131 @@
+"""Projections of feedback: for ordinal and for binary reward models, and for the trainer of WildReward.
+
+No row is left out. A label that a row does not have is null: of neutral turns (a recipe drops them unless it says
+`feedback.neutral: keep`), and in `ordinal` and `wildreward` of views whose labels have no order.
+"""
+
+import polars as pl
+import pyarrow as pa
+
+from schemas.inputs import MESSAGE
+from schemas.signals import MESSAGES
+
+POSITIVE = ("positive_engagement", "satisfaction", "SAT", "UR5")
+NEUTRAL = ("neutral", "NEITHER", "none")
+"""Categories, of whatever view, that praise the response, and that say nothing of it; the others find fault with it."""
+
+_STRING = pa.string()
+_LEVELS = 4  # of the order
+
+ORDINAL = pa.schema(
+    [
+        pa.field("prompt", MESSAGES, nullable=False),
+        pa.field("response", _STRING, nullable=False),
+        pa.field("text", _STRING, nullable=False),  # prompt and response as one text
+        pa.field("label", pa.int8()),  # 1-4
+        pa.field("label_probs", pa.list_(pa.float32())),  # of the rubric's labels, neutral included
+        pa.field("ordinal_targets", pa.list_(pa.float32())),  # whether the label is above 1, 2 and 3
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("judge_model", _STRING, nullable=False),
+        pa.field("rubric", _STRING, nullable=False),
+        pa.field("conversation_id", _STRING, nullable=False),
+        pa.field("turn", pa.int32(), nullable=False),
+        pa.field("language", _STRING),
+    ]
+)
+"""For ordinal regression: three thresholds and binary cross-entropy on `ordinal_targets` (CORAL, arXiv 1901.07884)."""
+
+WILDREWARD = pa.schema(
+    [
+        pa.field("id", _STRING, nullable=False),
+        pa.field("history", MESSAGES, nullable=False),  # what stood before the query
+        pa.field("text", _STRING, nullable=False),
+        pa.field("messages", MESSAGES, nullable=False),  # query and response
+        pa.field("user_feedback", MESSAGE, nullable=False),
+        pa.field("label", pa.int64()),  # 1-4
+    ]
+)
+"""Records as WildReward (arXiv 2602.08829) publishes them; its trainer reads `text` and `label`."""
+
+KTO = pa.schema(
+    [
+        pa.field("prompt", MESSAGES, nullable=False),
+        pa.field("completion", MESSAGES, nullable=False),
+        pa.field("label", pa.bool_()),  # whether the user was pleased
+    ]
+)
+"""TRL's unpaired preference, conversational: KTOTrainer, BCOTrainer."""
+
+_TEXT_BYTES = 12_000
+"""Of a text whose history is cut so that the response stands before the 4,096th token, where WildReward's trainer cuts:
+in English four bytes are about a token, in Chinese three."""
+
+
+def project_ordinal(rows: pa.Table, _window: int | None = None) -> pa.Table:
+    """Give each response with its level from 1 (rejected) to 4 (pleased), and the targets of three thresholds."""
+    names = ["label_probs", "weight", "judge_model", "rubric", "turn", "language"]
+    frame = _read(rows, [*names, "group_id", "ordinal"])
+    level = pl.col("ordinal")
+    targets = pl.concat_list((level > threshold).cast(pl.Float32) for threshold in range(1, _LEVELS))
+    made = frame.select(
+        *names,
+        pl.col("prompt", "response"),
+        text=write_text(),
+        label=level,
+        ordinal_targets=pl.when(level.is_not_null()).then(targets),
+        conversation_id="group_id",
+    )
+    return made.select(ORDINAL.names).to_arrow().cast(ORDINAL)
+
+
+def project_wildreward(rows: pa.Table, _window: int | None = None) -> pa.Table:
+    """Give the records that WildReward's trainer reads."""
+    frame = _read(rows, ["uid", "feedback", "ordinal"])
+    query = pl.col("prompt").list.tail(1)
+    made = frame.select(
+        id="uid",
+        history=pl.col("prompt").list.head(pl.col("prompt").list.len() - 1),
+        text=write_text(),
+        messages=pl.concat_list(query, _say("assistant", "response")),
+        user_feedback=_say("user", "feedback"),
+        label=pl.col("ordinal").cast(pl.Int64),
+    )
+    return made.to_arrow().cast(WILDREWARD)
+
+
+def project_kto(rows: pa.Table, _window: int | None = None) -> pa.Table:
+    """Give each response with whether the user was pleased with it."""
+    frame = _read(rows, ["category"])
+    category = pl.col("category")
+    made = frame.select(
+        "prompt",
+        completion=pl.concat_list(_say("assistant", "response")),
+        label=pl.when(~category.is_in(NEUTRAL)).then(category.is_in(POSITIVE)),
+    )
+    return made.to_arrow().cast(KTO)
+
+
+def write_text() -> pl.Expr:
+    """Write `prompt` and `response` as one text for a model without a chat template; the response stands last.
+
+    A long history loses its beginning, never the response its end: see `_TEXT_BYTES`.
+    """
+    history = pl.col("prompt").list.head(pl.col("prompt").list.len() - 1)
+    line = pl.format("[{}]\n{}", pl.element().struct.field("role"), pl.element().struct.field("content"))
+    told = history.list.eval(line).list.join("\n\n")
+    query = pl.col("prompt").list.last().struct.field("content")
+    room = _TEXT_BYTES - query.str.len_bytes().cast(pl.Int64) - pl.col("response").str.len_bytes().cast(pl.Int64)
+    chars = told.str.len_chars() * room.clip(0) // told.str.len_bytes().clip(1)
+    shown = pl.when(told.str.len_bytes() <= room.clip(0)).then(told).otherwise(told.str.tail(chars))
+    shown = pl.when(shown.str.len_bytes() > 0).then(shown)  # a first query has no history
+    parts = (("History", shown), ("Query", query), ("Response", pl.col("response")))
+    sections = [pl.format(f"# {name}\n{{}}", text) for name, text in parts]
+    return pl.concat_str(sections, separator="\n\n", ignore_nulls=True)
+
+
+def _read(rows: pa.Table, names: list[str]) -> pl.DataFrame:
+    return pl.DataFrame(rows.select(["prompt", "response", *names]))
+
+
+def _say(role: str, column: str) -> pl.Expr:
+    return pl.struct(role=pl.lit(role), content=pl.col(column))

@@ -1,0 +1,199 @@
+"""Statistics of a release of feedback, from the columns of its shards; exact, as those of pairs are.
+
+What the judge said of all turns, neutral ones included, is read from the partitions that the build stands on. Users are
+counted by hash: memory grows with their number, as it does with that of conversations.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from types import MappingProxyType
+from typing import Any
+
+import polars as pl
+
+from schemas.identity import hash64
+from schemas.judging import State
+from schemas.manifest import ReleaseManifest, Snapshot
+from schemas.statistics import Collection, FeedbackStatistics, LabelShare, UserDiversity
+from warehouse.counting import COUNTS, add_up, count_measures, distribution, of, rows_a_group
+from warehouse.partitions import find_partition, read_partition
+from warehouse.root import Root
+from warehouse.shards import canonical_shards, read_columns
+
+_MEASURES: Mapping[str, pl.Expr] = MappingProxyType(
+    {name: pl.col(name) for name in ("turn", "prompt_chars", "response_chars", "feedback_chars")}
+)
+_VALUES = {
+    "origins": "origin",
+    "judges": "judge_model",
+    "rubrics": "rubric",
+    "languages": "language",
+    "models": "model",
+    "countries": "country",
+}
+"""Figures that count the values of a column, and which."""
+
+_COLUMNS = ["community", "category", "user", "group_id", "pii", "better_turn", *_MEASURES, *_VALUES.values()]
+_COUNTED = pl.Schema({"column": pl.String, "value": pl.String, "count": pl.UInt64})
+_LABELLED = pl.Schema({"label": pl.String, "unit": pl.UInt64, "count": pl.UInt64})
+_KEYS = ["column", "value"]
+_USERS = pl.Schema({"user": pl.UInt64, "count": pl.UInt64})
+_PARTS = pl.Schema({"community": pl.String, "language": pl.String, "rows": pl.UInt64, "masked": pl.UInt64})
+
+_MOST_VALUES = 20
+_Z = 1.959964  # standard deviations that leave 2.5% on each side
+_STAGE = "labels"
+
+_UNIT = hash64(pl.coalesce("user", "group_id"))
+"""Who gives a turn: its user, or where none is known its conversation."""
+
+
+def feedback_statistics(
+    root: Root, manifest: ReleaseManifest, categories: Sequence[str], published: Mapping[str, float]
+) -> FeedbackStatistics:
+    """Describe a release of feedback, a shard at a time; raises CorruptError where a shard cannot be read.
+
+    categories: names of the view's labels, from 1. published: shares of some of them in the view's paper.
+    """
+    schemas = (COUNTS, _COUNTED, _LABELLED, _USERS, _PARTS)
+    counts, values, labels, users, parts = (pl.DataFrame(schema=schema) for schema in schemas)
+    better = 0
+    for shard in canonical_shards(manifest):
+        rows = read_columns(root, manifest, shard, _COLUMNS)
+        counts = add_up([counts, *count_measures(rows, _MEASURES)], ["measure", "value"])
+        values = add_up([values, *(_count_values(rows, column) for column in _VALUES.values())], _KEYS)
+        labels = add_up([labels, _count_labels(rows, pl.col("category"))], ["label", "unit"])
+        users = add_up([users, _count_users(rows)], ["user"])
+        parts = add_up([parts, _count_parts(rows)], ["community", "language"])
+        better += rows["better_turn"].count()
+    judged, failures = _read_judged(root, manifest, categories)
+    conversations = distribution(rows_a_group(root, manifest))
+    figures: dict[str, Any] = {name: _values_of(values, column) for name, column in _VALUES.items()}
+    figures |= {name: distribution(of(counts, name)) for name in _MEASURES}
+    return FeedbackStatistics(
+        release=manifest.name,
+        build=manifest.build,
+        rows=int(parts["rows"].sum()),
+        funnel=manifest.funnel,
+        splits=manifest.splits,
+        communities=_describe_parts(parts),
+        licenses=manifest.licenses,
+        judged=share_labels(judged, categories),
+        failures=failures,
+        published=dict(published),
+        labels=share_labels(labels, categories),
+        better=better,
+        **figures,
+        conversations=conversations.rows,
+        rows_per_conversation=conversations,
+        users=describe_users(users["count"], int(parts["rows"].sum())),
+    )
+
+
+def share_labels(labels: pl.DataFrame, categories: Sequence[str]) -> dict[str, LabelShare]:
+    """Give the share of each label among turns, with an interval; nothing of no turns.
+
+    labels: `label, unit, count`, how many turns with a label each unit gives. A unit's turns are alike, and count for
+    fewer than they are: Wilson's interval (1927) is taken of as many independent turns as would vary as much as the
+    share does when users are drawn anew (Kish's effective sample size).
+    """
+    total = int(labels["count"].sum())
+    return {
+        name: _bound(*_count_effective(labels, name, total), total)
+        for name in categories
+        if total and (name in labels["label"])
+    }
+
+
+def _count_effective(labels: pl.DataFrame, name: str, total: int) -> tuple[int, float]:
+    """Count the turns with a label, and the independent turns that all turns are worth."""
+    own = pl.when(pl.col("label") == name).then("count").otherwise(0)
+    units = labels.group_by("unit").agg(hits=own.sum().cast(pl.Float64), rows=pl.col("count").sum().cast(pl.Float64))
+    hits = int(units["hits"].sum())
+    share = hits / total
+    simple = share * (1 - share) * total
+    varied = float(((units["hits"] - share * units["rows"]) ** 2).sum())
+    return hits, total / max(varied / simple, 1.0) if simple else float(units.height)
+
+
+def _bound(hits: int, effective: float, total: int) -> LabelShare:
+    share, square = hits / total, _Z * _Z / effective
+    middle = (share + square / 2) / (1 + square)
+    half = _Z * sqrt(share * (1 - share) / effective + square / (4 * effective)) / (1 + square)
+    return LabelShare(rows=hits, share=share, low=max(middle - half, 0.0), high=min(middle + half, 1.0))
+
+
+def describe_users(counts: pl.Series, rows: int) -> UserDiversity:
+    """Describe how rows are spread over users. counts: rows of each user; rows: of all, with a user or without."""
+    ordered = counts.sort(descending=True).cast(pl.Int64)
+    users, total = len(ordered), int(ordered.sum())
+    if not users:
+        return UserDiversity(
+            users=0, rows_without=rows, rows_per_user=None, top_hundredth=None, top_tenth=None, gini=None
+        )
+    grouped = ordered.to_frame("value").group_by("value").agg(count=pl.len().cast(pl.UInt64))
+    rank = pl.int_range(users, 0, -1, eager=True)  # the user with the most rows has the highest
+    return UserDiversity(
+        users=users,
+        rows_without=rows - total,
+        rows_per_user=distribution(grouped),
+        top_hundredth=int(ordered.head(-(-users // 100)).sum()) / total,
+        top_tenth=int(ordered.head(-(-users // 10)).sum()) / total,
+        gini=2 * float((rank * ordered).sum()) / (users * total) - (users + 1) / users,
+    )
+
+
+def _read_judged(
+    root: Root, manifest: ReleaseManifest, categories: Sequence[str]
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Count what the judge said first of every turn, and how the others ended, from the build's partitions."""
+    snapshot = root.read_record(f"snapshots/{manifest.name}/{manifest.build}.json", Snapshot)
+    stages = snapshot.partitions if snapshot else {}
+    names = dict(enumerate(categories, start=1))
+    category = pl.col("first_label").replace_strict(names, return_dtype=pl.String, default=None)
+    labels, states = pl.DataFrame(schema=_LABELLED), pl.DataFrame(schema=_COUNTED)
+    for print_ in (one for own in stages.get(_STAGE, {}).values() for one in own):
+        part = find_partition(root, _STAGE, print_)
+        if part is not None:
+            rows = pl.DataFrame(read_partition(root, part, ["first_label", "state", "user", "group_id"]))
+            labels = add_up([labels, _count_labels(rows, category)], ["label", "unit"])
+            states = add_up([states, _count_values(rows.filter(pl.col("state") != State.OK), "state")], _KEYS)
+    return labels, _values_of(states, "state")
+
+
+def _count_labels(rows: pl.DataFrame, label: pl.Expr) -> pl.DataFrame:
+    known = rows.select(label=label, unit=_UNIT).drop_nulls("label")
+    return known.group_by("label", "unit").agg(count=pl.len().cast(pl.UInt64))
+
+
+def _count_users(rows: pl.DataFrame) -> pl.DataFrame:
+    known = rows.filter(pl.col("user").is_not_null())
+    return known.group_by(user=hash64("user")).agg(count=pl.len().cast(pl.UInt64))
+
+
+def _count_values(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    counted = rows.select(value=pl.col(column)).drop_nulls().group_by("value").agg(count=pl.len().cast(pl.UInt64))
+    return counted.select(pl.lit(column).alias("column"), "value", "count")
+
+
+def _values_of(values: pl.DataFrame, column: str) -> dict[str, int]:
+    """Give the counts of one column, the largest first, as many as are worth reading."""
+    own = values.filter(pl.col("column") == column).sort("count", "value", descending=[True, False])
+    return dict(zip(own["value"].head(_MOST_VALUES), own["count"].head(_MOST_VALUES), strict=True))
+
+
+def _count_parts(rows: pl.DataFrame) -> pl.DataFrame:
+    masked = (pl.col("pii") > 0).cast(pl.UInt64).sum()
+    return rows.group_by("community", "language").agg(rows=pl.len().cast(pl.UInt64), masked=masked)
+
+
+def _describe_parts(parts: pl.DataFrame) -> dict[str, Collection]:
+    spoken: dict[str, dict[str, int]] = {}
+    known = parts.filter(pl.col("language").is_not_null()).sort("rows", "language", descending=[True, False])
+    for community, language, rows in known.select("community", "language", "rows").iter_rows():
+        spoken.setdefault(community, {})[language] = rows
+    totals = parts.drop("language").group_by("community").agg(pl.all().sum()).sort("community")
+    return {
+        community: Collection(rows=rows, languages=spoken.get(community, {}), masked=masked)
+        for community, rows, masked in totals.iter_rows()
+    }
