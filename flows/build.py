@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from flows import decontamination, drawing, duplicates, forums, shards, web
+from flows import chats, decontamination, drawing, duplicates, forums, shards, web
 from flows.engine import Engine, Made, patiently
 from flows.entries import ResolvedEntry, resolve_entries
 from flows.plan import Plan
@@ -22,7 +22,9 @@ from warehouse.partitions import record_key
 from warehouse.publication import publish, refuse_empty
 from warehouse.root import Root
 
-_GROUPS: Mapping[Route, str] = MappingProxyType({Route.FORUMS: forums.GROUPS, Route.WEB: web.GROUPS})
+_GROUPS: Mapping[Route, str] = MappingProxyType(
+    {Route.FORUMS: forums.GROUPS, Route.WEB: web.GROUPS, Route.CHATS: chats.GROUPS}
+)
 
 CODE_VERSION = importlib.metadata.version("revealed")
 """Version of the project; every release names it."""
@@ -79,17 +81,18 @@ class Build:
 def _mine(plan: Plan) -> dict[Route, Made]:
     """Mine the inputs of every route, with one dedupe over all; answers each route's rows, bucketed by place."""
     own = {route: plan.of(route) for route in Route}
-    unknown = [entry.name for entry in plan.entries if entry.source.route not in _GROUPS]
-    if unknown:
-        raise FatalError(f"{', '.join(unknown)}: no build knows what to make of such inputs yet")
     web.check_settings(own[Route.WEB])
+    chats.check_settings(own[Route.CHATS])
     benchmarks = decontamination.index_benchmarks(plan)
     mined = forums.mine(own[Route.FORUMS])
     documents = web.gather_documents(own[Route.WEB])
-    decisions = duplicates.decide(plan, mined.threads | documents, _GROUPS)
+    conversations = chats.gather_chats(own[Route.CHATS])
+    decisions = duplicates.decide(plan, mined.threads | documents | conversations, _GROUPS)
     selected: dict[Route, Made] = {}
     if mined.threads:
         selected[Route.FORUMS] = drawing.draw_view(own[Route.FORUMS], mined, decisions, benchmarks)
     if documents:
         selected[Route.WEB] = web.deal_blocks(own[Route.WEB], documents, decisions, benchmarks)
+    if conversations:
+        selected[Route.CHATS] = chats.collect_feedback(own[Route.CHATS], conversations, decisions, benchmarks)
     return selected

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from flows.audit_commands import audit
+from flows.judge_commands import judge
 from flows.quality_commands import quality
 from schemas.errors import RevealedError
 
@@ -130,13 +131,13 @@ def source() -> None:
 @click.option("--package", is_flag=True, help="Write an installable package, even in a checkout.")
 @click.option(
     "--route",
-    type=click.Choice(["forums", "web"]),
+    type=click.Choice(["forums", "web", "chats"]),
     default="forums",
     show_default=True,
-    help="A source of posts, or of documents.",
+    help="A source of posts, of documents, or of conversations.",
 )
 def new(name: str, folder: Path, package: bool, route: str) -> None:
-    """Write a source NAME that runs, with its sample and its test, to be fitted to a forum or a corpus."""
+    """Write a source NAME that runs, with its sample and its test, to be fitted to a community or a corpus."""
     from flows.source_commands import start_source
 
     start_source(name, folder, package=package, route=route)
@@ -207,6 +208,7 @@ def gc(root: str, dry_run: bool) -> None:
 
 
 main.add_command(audit)
+main.add_command(judge)
 main.add_command(quality)
 
 

@@ -85,6 +85,7 @@ def list_names(what: str) -> None:
 
 def show_statistics(root: str, release: str | None, *, as_json: bool) -> None:
     """Print what is in the latest build of a release: as tables, or as one JSON object."""
+    from flows.judging.drift import lay_out_drift
     from flows.pages import open_console
     from flows.presentations import presentation_of
     from warehouse.publication import find_release
@@ -96,7 +97,10 @@ def show_statistics(root: str, release: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))
     else:
-        open_console().print(presentation.lay_out_statistics(statistics, manifest))
+        console = open_console()
+        console.print(presentation.lay_out_statistics(statistics, manifest))
+        if (drift := lay_out_drift(place, manifest)) is not None:
+            console.print(drift)
 
 
 def show_row(root: str, release: str | None, uid: str) -> None:

@@ -16,8 +16,11 @@ from warehouse.partitions import Shape
 INGEST = "flows.stages.ingest:read_slice"
 JOIN = "flows.stages.ingest:join_tables"
 
-_LAST_KEYS: Mapping[Route, str] = MappingProxyType({Route.FORUMS: "thread_id", Route.WEB: "doc_id"})
-"""By which column the rows of a route are bucketed in the end: all of a thread, all copies of a document."""
+_LAST_KEYS: Mapping[Route, str] = MappingProxyType(
+    {Route.FORUMS: "thread_id", Route.WEB: "doc_id", Route.CHATS: "conversation_id"}
+)
+"""By which column the rows of a route are bucketed in the end: all of a thread, all copies of a document, all parts of
+a conversation."""
 
 
 def read_entries(plan: Plan) -> Made:

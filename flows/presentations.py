@@ -8,14 +8,17 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from flows.continuation_pages import lay_out_continuation, lay_out_continuation_statistics
+from flows.feedback_pages import lay_out_feedback, lay_out_feedback_statistics
 from flows.pages import lay_out_row
 from flows.summary import lay_out_rules, lay_out_statistics
+from miners.chats.mining import views as chat_views
 from miners.forums.mining.views import find_view
 from schemas.inputs import Route
 from schemas.manifest import Record, ReleaseManifest
 from schemas.recipe import Recipe, check
-from schemas.statistics import Statistics
+from schemas.statistics import FeedbackStatistics, Statistics
 from warehouse.continuation_statistics import continuation_statistics
+from warehouse.feedback_statistics import feedback_statistics
 from warehouse.inspection import Row
 from warehouse.root import Root
 from warehouse.statistics import release_statistics
@@ -41,9 +44,15 @@ def _lay_out_pairs(statistics: Statistics, manifest: ReleaseManifest) -> Rendera
     return Group(lay_out_statistics(statistics), rules)
 
 
+def _describe_feedback(root: Root, manifest: ReleaseManifest) -> FeedbackStatistics:
+    view = chat_views.find_view(check(Recipe, manifest.recipe, f"recipe of {manifest.name}").feedback.view)
+    return feedback_statistics(root, manifest, view.categories, view.published)
+
+
 _PRESENTATIONS: Mapping[Route, Presentation] = MappingProxyType(
     {
         Route.FORUMS: Presentation(release_statistics, _lay_out_pairs, lay_out_row),
         Route.WEB: Presentation(continuation_statistics, lay_out_continuation_statistics, lay_out_continuation),
+        Route.CHATS: Presentation(_describe_feedback, lay_out_feedback_statistics, lay_out_feedback),
     }
 )

@@ -1,12 +1,20 @@
 """Progress: what a person sees while a build runs. Bars on a terminal, a line a stage elsewhere, or nothing."""
 
+import math
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from flows.judging.answering import Headway
+
+_ASKING = "asking"
+_LINE_SECONDS = 60.0
 
 
 class Reporter(Protocol):
@@ -21,6 +29,9 @@ class Reporter(Protocol):
     def end(self, stage: str, source: str) -> None:
         """Say that the step is complete."""
 
+    def ask(self, headway: Headway) -> None:
+        """Say how far the asking of a judge has got."""
+
 
 class Silent:
     """Reports nothing."""
@@ -32,6 +43,9 @@ class Silent:
         """Do nothing."""
 
     def end(self, stage: str, source: str) -> None:
+        """Do nothing."""
+
+    def ask(self, headway: Headway) -> None:
         """Do nothing."""
 
 
@@ -50,7 +64,7 @@ class Bars:
             TextColumn("{task.description:<15}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
-            TextColumn("partitions"),
+            TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=self.console,
@@ -69,7 +83,7 @@ class Bars:
         """Add the step's partitions to its stage's bar."""
         with self._lock:
             if stage not in self._tasks:
-                self._tasks[stage] = self._progress.add_task(stage, total=0, note="", reused=0)
+                self._tasks[stage] = self._progress.add_task(stage, total=0, note="", reused=0, unit="partitions")
             task = self._progress.tasks[self._tasks[stage]]
             reuse = task.fields["reused"] + reused
             self._progress.update(
@@ -87,10 +101,21 @@ class Bars:
     def end(self, stage: str, source: str) -> None:
         """Do nothing: the bar is full."""
 
+    def ask(self, headway: Headway) -> None:
+        """Show the questions on a bar of their own."""
+        with self._lock:
+            if _ASKING not in self._tasks:
+                self._tasks[_ASKING] = self._progress.add_task(_ASKING, note="", unit="questions")
+            task = self._tasks[_ASKING]
+        self._progress.update(task, total=headway.total, completed=headway.done, note=describe_headway(headway))
+
 
 @dataclass
 class Lines:
-    """A line a step on standard error, for logs."""
+    """A line a step on standard error, for logs, and one a minute while a judge is asked."""
+
+    _asked_at: float = -math.inf
+    _told: tuple[int, int | None] = (-1, None)  # done and total, when last said
 
     def begin(self, stage: str, source: str, total: int, reused: int) -> None:
         """Say what the step is about to do."""
@@ -103,3 +128,20 @@ class Lines:
 
     def end(self, stage: str, source: str) -> None:
         """Do nothing."""
+
+    def ask(self, headway: Headway) -> None:
+        """Say once a minute, and at the end, how far it is."""
+        now = (headway.done, headway.total)
+        is_end = headway.done == headway.total and now != self._told
+        if is_end or time.monotonic() >= self._asked_at + _LINE_SECONDS:
+            self._asked_at, self._told = time.monotonic(), now
+            of = "" if headway.total is None else f" of {headway.total:,}"
+            sys.stderr.write(f"{_ASKING}: {headway.done:,}{of} questions, {describe_headway(headway)}\n")
+
+
+def describe_headway(headway: Headway) -> str:
+    """Describe an asking in a line: states, rate, time left and tokens."""
+    states = [f"{count:,} {state}" for state, count in headway.states.items()]
+    left = [] if headway.eta is None else [f"{timedelta(seconds=round(headway.eta))} left"]
+    tokens = headway.prompt_tokens + headway.completion_tokens
+    return ", ".join([*states, f"{headway.rate:,.1f}/s", *left, f"{tokens:,} tokens"])

@@ -13,6 +13,7 @@ from schemas.inputs import Route
 SKELETONS: Mapping[Route, tuple[str, str]] = {
     Route.FORUMS: ("source.py", "test.py"),
     Route.WEB: ("corpus.py", "corpus_test.py"),
+    Route.CHATS: ("chats.py", "chats_test.py"),
 }
 """Of a source and of its test, by route."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from flows.conformance import documents, rows, runs, tables, threads
+from flows.conformance import conversations, documents, rows, runs, tables, threads
 from flows.conformance.findings import Checked, Conformance, Finding, State, attempt, skip
 from flows.conformance.specimen import Effort, Specimen, find_input, open_sample
 from miners.source import Source
@@ -27,10 +27,13 @@ _OF_ROUTE: Mapping[Route, Mapping[str, Check]] = {
     Route.FORUMS: {
         "scores": rows.check_scores,
         "threads": threads.check_threads,
-        "authors": rows.check_authors,
+        "authors": rows.check_people,
     },
     Route.WEB: {"texts": documents.check_texts},
-    Route.CHATS: {},
+    Route.CHATS: {
+        "messages": conversations.check_messages,
+        "users": rows.check_people,
+    },
 }
 _OF_RUNS: Mapping[str, Check] = {
     "memory": runs.check_memory,

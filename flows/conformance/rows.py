@@ -1,7 +1,7 @@
-"""Checks of rows: their ids, scores, times, licences and authors."""
+"""Checks of rows: their ids, scores, times, licences and the people who wrote them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -9,12 +9,18 @@ import polars as pl
 from flows.conformance.comparison import compare_rows, judge_rows, locate
 from flows.conformance.findings import Finding, conclude, fault, fine, judge, skip, warn
 from flows.conformance.specimen import Specimen
+from miners.conversations import pick
 from schemas.inputs import Kind, Route
 from schemas.licenses import describe_terms, needs_attribution
 
 _HASH = "^[0-9a-f]{32}$"
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 _OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
+_UNIQUE: Mapping[Route, str] = {
+    Route.FORUMS: "ids that are unique within their community: prefix them with their kind or their thread",
+    Route.WEB: "one id a document",
+    Route.CHATS: "ids of conversations, no hashes of what was said; rows of one conversation differ in `part`",
+}
 _UTC_MILLIS = pl.Datetime("ms", "UTC")
 
 
@@ -33,7 +39,7 @@ def _find_id_faults(specimen: Specimen) -> Iterator[Finding]:
         if specimen.source.route == Route.WEB and not specimen.own:  # a page that was crawled twice
             yield warn(what, where, "none, or copies of one page: a build keeps the newest and counts the others")
         else:
-            expected = "ids that are unique within their community: prefix them with their kind or their thread"
+            expected = _UNIQUE[specimen.source.route]
             yield from judge(more, rows.height, fault(what, where, expected))
     yield from compare_rows(rows, specimen.join(specimen.read()), "a second read of the same bytes")
 
@@ -80,6 +86,10 @@ def _find_time_faults(specimen: Specimen) -> Iterator[Finding]:
         early = pl.col("edited_at") < pl.col("created_at")
         expected = "edited_at >= created_at, or null"
         yield from judge_rows(specimen, early, "a post is edited before it is written", expected)
+    if "messages" in rows.columns:
+        strange = pl.col("messages").list.eval(~pick("created_at").is_between(_OLDEST, last)).list.any()
+        expected = "seconds and milliseconds told apart, and UTC"
+        yield from judge_rows(specimen, strange, "the time of a message lies outside 1990 to tomorrow", expected)
 
 
 def check_license(specimen: Specimen) -> list[Finding]:
@@ -102,22 +112,28 @@ def _find_license_faults(specimen: Specimen, names: Sequence[str]) -> Iterator[F
             yield warn(f"the licence `{name}` is none that we know", "column license", expected)
 
 
-def check_authors(specimen: Specimen) -> list[Finding]:
-    """Check that authors are salted hashes, and named only where the licence demands it."""
-    authors = specimen.rows["author"].drop_nulls()
-    if not authors.len():
-        return [skip("no row has an author")]
-    return conclude(_find_author_faults(specimen), f"{authors.n_unique():,} authors as salted hashes")
+def check_people(specimen: Specimen) -> list[Finding]:
+    """Check that authors or users are salted hashes, and authors named only where the licence demands it."""
+    name = str(specimen.form.person)
+    people = specimen.rows[name].drop_nulls()
+    if not people.len():
+        return [skip(f"no row names its {name}")]
+    return conclude(_find_people_faults(specimen, name), f"{people.n_unique():,} {name}s as salted hashes")
 
 
-def _find_author_faults(specimen: Specimen) -> Iterator[Finding]:
+def _find_people_faults(specimen: Specimen, name: str) -> Iterator[Finding]:
     expected = "schemas.identity.hash_author(id, community, reading.salt)"
-    plain = ~pl.col("author").str.contains(_HASH)
-    yield from judge_rows(specimen, plain, "an author is no hash", expected, tolerant=False)
-    other = specimen.join(specimen.read(salt="another"))["author"].drop_nulls()
-    same = specimen.rows["author"].drop_nulls().is_in(other.implode()).sum()
+    plain = ~pl.col(name).str.contains(_HASH)
+    yield from judge_rows(specimen, plain, f"the {name} is no hash", expected, tolerant=False)
+    other = specimen.join(specimen.read(salt="another"))[name].drop_nulls()
+    same = specimen.rows[name].drop_nulls().is_in(other.implode()).sum()
     if same:
-        yield fault(f"{same} authors are the same under another salt", "column author", expected)
+        yield fault(f"{same} {name}s are the same under another salt", f"column {name}", expected)
+    if "author_name" in specimen.rows.columns:
+        yield from _find_name_faults(specimen)
+
+
+def _find_name_faults(specimen: Specimen) -> Iterator[Finding]:
     bound = [str(name) for name in specimen.rows["license"].drop_nulls().unique() if needs_attribution(str(name))]
     named = pl.col("author_name").is_not_null() & ~pl.col("license").is_in(bound).fill_null(value=False)
     expected = "author_name only where schemas.licenses.needs_attribution"
