@@ -54,6 +54,9 @@ def place(tmp_path_factory):
     for path in (corpus, benchmarks):
         path.mkdir(parents=True)
     find_source("finemath").sample(corpus, 200)
+    chats = folder / "corpora" / "WildChat-1M"
+    chats.mkdir()
+    find_source("wildchat").sample(chats, 200)
     item = {"question": "How many of the nine apples are left to Ada after tea?", "answer": "Four. #### 4"}
     (benchmarks / "gsm8k_test.jsonl").write_text(json.dumps(item))
     return folder
@@ -66,7 +69,7 @@ def test_the_two_commands_stand_in_the_readme():
 
 def test_the_commands_run_as_they_stand(place):
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("uv run revealed")]
-    assert len(commands) == 10
+    assert len(commands) == 12
     for command in commands:
         arguments = shlex.split(command, comments=True)[3:]
         if arguments[0] == "schedule":  # needs a server: tests/flows/test_deployments.py runs it
@@ -77,15 +80,16 @@ def test_the_commands_run_as_they_stand(place):
         assert done.returncode == 0, (command, done.stderr)
 
 
-def test_both_recipes_are_built_by_the_commands():
+def test_the_recipes_are_built_by_the_commands():
     written = [block.removeprefix("# ").splitlines()[0] for block in blocks("yaml")]
     built = [f" build {name} --root" in README for name in written]
-    assert (written, built) == (["recipe.yaml", "math.yaml"], [True, True])
+    assert (written, built) == (["recipe.yaml", "math.yaml", "chats.yaml"], [True] * 3)
 
 
 def test_every_command_that_is_named_in_the_text_is_one():
     named = re.findall(r"`revealed ([^`]+)`", README)
-    assert {"source new NAME", "audit continuity RELEASE", "quality train RECIPE"} <= set(named)
+    expected = {"source new NAME", "audit continuity RELEASE", "quality train RECIPE", "judge serve --recipe FILE"}
+    assert expected <= set(named)
     for command in named:
         found, words = main, shlex.split(command)
         while isinstance(found, click.Group):
@@ -99,14 +103,14 @@ def test_lines_of_the_readme_fit():
 
 
 def test_the_code_runs_as_it_stands(place):
-    assert revealed(["build", "recipe.yaml", "--root", "warehouse"], place).returncode == 0
-    assert revealed(["build", "math.yaml", "--root", "warehouse"], place).returncode == 0
     code = blocks("python")[0]
-    for name in ("my-forums", "math"):
+    for recipe, name in (("recipe.yaml", "my-forums"), ("math.yaml", "math"), ("chats.yaml", "chats")):
+        assert revealed(["build", recipe, "--root", "warehouse"], place).returncode == 0
         build = find_release(Root(str(place / "warehouse")), name).build
-        code = code.replace(f"{name}/BUILD", f"{name}/{build}")
+        code = code.replace(f"/{name}/BUILD", f"/{name}/{build}")
     code += "\nassert {'chosen', 'rejected'} == set(train.column_names) < set(pairs.column_names)\n"
     code += "assert len(windows[0]['prefix']) == 32\n"
+    code += "assert {'text', 'ordinal_targets'} <= set(rated.column_names)\n"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=place,

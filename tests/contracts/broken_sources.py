@@ -1,15 +1,18 @@
-"""Sources with one fault each, made of those that `revealed source new --package` writes: `sound` and `plain`."""
+"""Sources with one fault each, made of `sound`, `plain` and `talk`, which `revealed source new --package` writes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from revealed_plain import SOURCE as PLAIN
 from revealed_sound import SOURCE as SOUND
+from revealed_talk import SOURCE as TALK
 
 from miners.source import Reading, Slice, Source
+from schemas.inputs import CONVERSATION
 from schemas.outcome import Outcome
 
 Change = Callable[[pa.Table], pa.Table]
@@ -36,6 +39,7 @@ def named(table: pa.Table, name: str) -> pa.Table:
 
 
 _numbers = count()
+_MESSAGES = CONVERSATION.field("messages").type
 
 
 def _as_text(column: str) -> Change:
@@ -52,6 +56,17 @@ def _empty(table: pa.Table) -> pa.Table:
 
 def _forget_license(table: pa.Table) -> pa.Table:
     return put(table, "license", pa.nulls(table.num_rows, pa.string()))
+
+
+def _name_users(table: pa.Table) -> pa.Table:
+    return put(table, "user", pc.binary_join_element_wise("198.51.100.7", table["conversation_id"], ":"))
+
+
+def _rename_roles(table: pa.Table) -> pa.Table:
+    messages = pl.Series(table["messages"]).list.eval(
+        pl.element().struct.with_fields(role=pl.field("role").replace("assistant", "Dr. Watson"))
+    )
+    return put(table, "messages", messages.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_MESSAGES))
 
 
 def _all_at_once(part: Slice, reading: Reading) -> Iterator[Outcome]:
@@ -77,3 +92,6 @@ HELD_BACK = replace(SOUND, name="held_back", read=_held_back)
 UNSTABLE_DOCUMENTS = spoil("unstable_documents", _number_anew("doc_id"), PLAIN)
 UNLICENSED_DOCUMENTS = spoil("unlicensed_documents", _forget_license, PLAIN)
 NO_TEXT = spoil("no_text", _empty, PLAIN)
+UNSTABLE_CHATS = spoil("unstable_chats", _number_anew("conversation_id"), TALK)
+NAMED_USERS = spoil("named_users", _name_users, TALK)
+STRANGE_ROLES = spoil("strange_roles", _rename_roles, TALK)

@@ -250,11 +250,16 @@ def test_the_demo_builds_shows_rows_and_says_how_to_go_on(
     root = url or str(tmp_path / "root")
     shown = revealed("demo", "--threads", "40", "--workers", "1", "--root", root)
     assert shown.exit_code == 0, shown.output
-    assert shown.stdout.count("chosen  score") == 3
-    for line in ("load_dataset(", "RewardTrainer(", f"revealed verify --root {root}"):
+    for text in ("chosen  score", "what the user said next", "\u256d\u2500 suffix"):
+        assert shown.stdout.count(text) == 2, text
+    for line in ("load_dataset(", "RewardTrainer(", "ordinal_targets", f"revealed verify --root {root}"):
         assert line in shown.stdout
-    [show] = [line.split() for line in shown.stdout.splitlines() if line.strip().startswith("revealed show")]
-    assert revealed(*show[1:]).exit_code == 0
+    tried = [line.split() for line in shown.stdout.splitlines() if line.strip().startswith("revealed s")]
+    assert [words[1] for words in tried] == ["stats", "show"] * 3
+    found = [revealed(*words[1:]) for words in tried]
+    assert [done.exit_code for done in found] == [0] * 6
+    assert "in the paper" in found[4].stdout
+    assert "what the user said next" in found[5].stdout
 
 
 def test_the_demo_refuses_a_root_that_cannot_be_written(tmp_path: Path) -> None:

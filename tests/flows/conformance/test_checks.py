@@ -11,16 +11,19 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from flows.conformance.comparison import compare_rows
+from flows.conformance.conversations import check_messages
 from flows.conformance.documents import check_texts
 from flows.conformance.findings import Checked, Conformance, State, attempt, fault, fine, judge, warn
 from flows.conformance.mutations import mutate
 from flows.conformance.report import lay_out_conformance
-from flows.conformance.rows import check_authors, check_ids, check_license, check_scores, check_times
+from flows.conformance.rows import check_ids, check_license, check_people, check_scores, check_times
 from flows.conformance.specimen import Specimen
 from flows.conformance.threads import check_threads, count_in_circles
+from miners.chats.sharegpt import SOURCE as CHATS
 from miners.forums.stackexchange import SOURCE
 from miners.web.pages import SOURCE as PAGES
 from schemas.errors import InputError
+from schemas.inputs import CONVERSATION
 
 
 class Given(Specimen):
@@ -34,7 +37,7 @@ class Given(Specimen):
         return salt
 
     def join(self, salt):
-        return self.rows.with_columns(author=pl.col("author").str.reverse()) if salt else self.rows
+        return self.rows.with_columns(pl.col(self.form.person).str.reverse()) if salt else self.rows
 
 
 def specimen(changes=None, own=True):
@@ -78,6 +81,28 @@ def documents(changes=None, own=True):
     )
 
 
+def conversations(changes=None, own=True, texts=(("user", "a"), ("gpt", "b"), ("User ", "c"), ("gpt", "d"))):
+    """Four rows: one conversation in two parts, and two whole ones. `changes`: {column: its four values}.
+
+    texts: (role, content) of the last row's messages.
+    """
+    told = [("human", "q"), ("assistant", "r"), ("human", "s")]
+    parts = [told, [("assistant", "t"), ("human", "u"), ("bot", "v"), ("human", "w")], told, texts]
+    columns = {
+        "source": ["sharegpt"] * 4,
+        "conversation_id": ["1", "1", "2", "3"],
+        "part": [0, 3, 0, 0],
+        "user": [f"{number:032x}" for number in range(31, 35)],
+        "created_at": [datetime(2020, 1, 1, tzinfo=UTC)] * 4,
+        "license": ["MIT"] * 4,
+        "messages": [[{"role": role, "content": content} for role, content in part] for part in parts],
+        **(changes or {}),
+    }
+    schema = pl.DataFrame(CONVERSATION.empty_table()).schema
+    frame = pl.DataFrame({name: columns.get(name, [None] * 4) for name in schema}, schema=schema)
+    return Given(CHATS, "path", "c", frame, own, Path())
+
+
 def at(year):
     return pl.Series(
         [datetime(2020, 1, 1, tzinfo=UTC)] * 5 + [datetime(year, 1, 1, tzinfo=UTC)], dtype=pl.Datetime("ms", "UTC")
@@ -88,7 +113,7 @@ def problems(findings):
     return [finding.what for finding in findings if finding.state is not State.OK]
 
 
-@pytest.mark.parametrize("check", [check_scores, check_times, check_license, check_threads, check_authors, check_ids])
+@pytest.mark.parametrize("check", [check_scores, check_times, check_license, check_threads, check_people, check_ids])
 def test_sound_rows_pass(check):
     assert problems(check(specimen())) == []
 
@@ -114,6 +139,59 @@ def test_sound_documents_pass(check):
 def test_a_fault_of_documents_is_named(check, changes, message):
     [found] = [finding for finding in check(documents(changes)) if finding.what == message]
     assert (found.state, bool(found.where and found.expected)) == (State.FAILED, True)
+
+
+@pytest.mark.parametrize("check", [check_messages, check_people, check_times, check_license, check_ids])
+def test_sound_conversations_pass(check):
+    assert problems(check(conversations())) == []
+
+
+ADDRESSES = ["192.0.2.1", "ada@example.com", None, "0" * 32]
+LATE = [{"role": "user", "content": "a", "created_at": datetime(1970, 1, 1, tzinfo=UTC)}]
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "message"),
+    [
+        (check_messages, {"messages": [[], [], [], None]}, "a conversation has no message (3 of 4 rows)"),
+        (check_messages, {"part": [0, -1, 0, 0]}, "`part` is below 0 (1 of 4 rows)"),
+        (check_messages, {"part": [0, 7, 0, 0]}, "1 times a row of a conversation begins where none before it ends"),
+        (check_messages, {"part": [0, 1, 0, 0]}, "1 times a row of a conversation begins where none before it ends"),
+        (
+            check_messages,
+            {"messages": [[{"role": "user", "content": None}]] * 4},
+            "in 4 of 4 rows no user answers a reply",
+        ),
+        (check_people, {"user": ADDRESSES}, "the user is no hash (2 of 4 rows)"),
+        (check_people, {"user": ["0" * 32] * 4}, "4 users are the same under another salt"),
+        (
+            check_times,
+            {"messages": [LATE, None, None, None]},
+            "the time of a message lies outside 1990 to tomorrow (1 of 4 rows)",
+        ),
+        (check_times, {"created_at": at(1970)[-4:]}, "`created_at` lies outside 1990 to tomorrow (1 of 4 rows)"),
+        (check_ids, {"part": [0, 0, 0, 0]}, "1 rows have an id that another has too, such as `1`"),
+        (check_license, {"license": ["MIT", None, "MIT", "MIT"]}, "the licence is missing in 1 rows"),
+    ],
+)
+def test_a_fault_of_conversations_is_named(check, changes, message):
+    [found] = [finding for finding in check(conversations(changes)) if finding.what == message]
+    assert (found.state, bool(found.where and found.expected)) == (State.FAILED, True)
+
+
+def test_an_unknown_role_is_named_with_its_conversation():
+    texts = [("user", "a"), ("gpt", "b"), ("Narrator", "c"), (None, "")]
+    [found] = [one for one in check_messages(conversations(texts=texts)) if "role" in one.what]
+    assert (found.what, found.where) == (
+        "the role `Narrator` is unknown (1 of 4 rows)",
+        "table conversations, conversation_id 3",
+    )
+
+
+def test_of_a_log_parts_may_be_missing_and_of_a_sample_they_may_not():
+    changes = {"part": [0, 7, 0, 0]}
+    states = [check_messages(conversations(changes, own=own))[0].state for own in (True, False)]
+    assert states == [State.FAILED, State.WARNING]
 
 
 def test_a_page_that_was_crawled_twice_is_no_fault_of_its_corpus():
@@ -147,10 +225,10 @@ def test_a_page_that_was_crawled_twice_is_no_fault_of_its_corpus():
             "5 of 6 posts answer a post that is not in the input",
         ),
         (check_threads, {"parent_id": [None, "3", "2", None, "4", "4"]}, "2 posts answer each other in a circle"),
-        (check_authors, {"author": ["ada"] + ["0" * 32] * 5}, "an author is no hash (1 of 6 rows)"),
-        (check_authors, {"author": ["0" * 32] * 6}, "6 authors are the same under another salt"),
+        (check_people, {"author": ["ada"] + ["0" * 32] * 5}, "the author is no hash (1 of 6 rows)"),
+        (check_people, {"author": ["0" * 32] * 6}, "6 authors are the same under another salt"),
         (
-            check_authors,
+            check_people,
             {"license": ["MIT"] * 6},
             "an author is named, and the licence does not ask for it (1 of 6 rows)",
         ),
