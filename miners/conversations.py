@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from fsspec.core import url_to_fs
 from pydantic import BaseModel
 
@@ -120,6 +121,9 @@ class Form:
         if rows_in and not kept:
             detail = next(iter(heads)).dropped["detail"][0].as_py()
             raise InputError(part.path, f"none of its first {rows_in} rows is a conversation ({detail})", self.looks)
+        said = pc.list_flatten(pa.concat_tables([head.kept.select(["messages"]) for head in heads])["messages"])
+        if len(said) and pc.struct_field(said, "role").null_count == len(said):
+            raise InputError(part.path, f"no message of its first {rows_in} rows says whose it is", self.looks)
 
 
 def list_messages(items: pl.Expr, **made: pl.Expr) -> pl.Expr:

@@ -192,3 +192,10 @@ def test_a_column_that_is_not_there_is_named(tmp_path):
     )
     with pytest.raises(InputError, match=r"no column `role`.*rolle"):
         chat_table.SOURCE.plan(str(tmp_path / "t.parquet"), chat_table.Options(), 1 << 20)
+
+
+def test_messages_without_a_role_are_told_so(tmp_path):
+    chat = [{"speaker": message["role"], "content": message["content"]} for message in CHAT]
+    path = write_lines(tmp_path / "chats.jsonl", {"messages": chat}, {"messages": chat})
+    with pytest.raises(InputError, match="no message of its first 2 rows says whose it is"):
+        messages.SOURCE.plan(str(path), messages.SOURCE.options(), 1 << 20)
