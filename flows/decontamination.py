@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import PurePath
 
 import polars as pl
 from rich.table import Table
@@ -17,14 +16,14 @@ from schemas.drops import DROP, DropReason
 from schemas.fingerprints import Json
 from schemas.manifest import Partition, ReleaseManifest, Snapshot
 from schemas.recipe import Benchmark, Decontaminate, check
-from warehouse.decontamination.benchmarks import find_files
+from warehouse.decontamination.benchmarks import find_files, label_files, name_benchmark
 from warehouse.decontamination.index import open_index, summarise
 from warehouse.decontamination.matching import CONTAMINATED
 from warehouse.partitions import PLAIN, Shape, find_partition, read_drops, read_partition
 from warehouse.root import Root
 
 BENCHMARKS = Stage("benchmarks", "flows.stages.decontamination:index_benchmarks")
-DECONTAMINATE = Stage("decontaminate", "flows.stages.decontamination:decontaminate_rows")
+DECONTAMINATE = Stage("decontaminate", "flows.stages.decontamination:decontaminate_rows", version=2)
 
 _DONE: Mapping[str, str] = {"drop": "dropped", "flag": "flagged"}
 
@@ -117,11 +116,12 @@ def _count_dropped(root: Root, parts: Sequence[Partition], benchmarks: Sequence[
 
 
 def _describe(plan: Plan, benchmark: Benchmark) -> Json:
-    """Say what a benchmark is: what its files hold and how they are called, not where they lie."""
+    """Say what a benchmark is: how it and its items are called and what its files hold, not where they lie."""
     files = find_files(benchmark, plan.folder)
     hashes = [patiently(partial(hash_input, file, plan.root)) for file in files]
     return {
         "preset": benchmark.preset,
+        "name": name_benchmark(benchmark),
         "columns": list(benchmark.columns),
-        "files": [[PurePath(file).name, digest] for file, digest in zip(files, hashes, strict=True)],
+        "files": [[label, digest] for (label, _), digest in zip(label_files(files), hashes, strict=True)],
     }

@@ -142,5 +142,7 @@ def _replaced(target: Path) -> Iterator[Path]:
             target.rename(old)
         folder.rename(target)
     finally:
+        if old.exists() and not target.exists():  # the new one could not take its place
+            old.rename(target)
         for left in (folder, old):
             shutil.rmtree(left, ignore_errors=True)

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ from schemas.quality import QualityRecipe, Texts
 
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _PLAIN = (".txt", ".md", ".tex")
-_TABLES: Mapping[str, Callable[[Path], pl.LazyFrame]] = {
+_TABLES: Mapping[str, Callable[[str], pl.LazyFrame]] = {
     ".jsonl": lambda path: pl.scan_ndjson(path, infer_schema_length=None),
     ".ndjson": lambda path: pl.scan_ndjson(path, infer_schema_length=None),
     ".parquet": pl.scan_parquet,
@@ -69,8 +69,9 @@ def _part(texts: pl.DataFrame, recipe: QualityRecipe) -> pl.DataFrame:
     drawn = below_share(hash64(pl.lit("held out"), "key"), recipe.held_out)
     held = (pl.col("use") == "evaluate") | ((pl.col("use") == "both") & drawn)
     frame = _give(frame.with_columns(part=pl.lit(None, pl.String)), "too_short", short)
-    frame = _give(frame, "in_both", pl.col("positive").n_unique().over("key") > 1)
-    frame = _give(frame, "copy", ~pl.col("key").is_first_distinct())
+    left = pl.col("part").is_null()  # a text that is refused makes no other one a copy
+    frame = _give(frame, "in_both", pl.col("positive").n_unique().over("key", left) > 1)
+    frame = _give(frame, "copy", ~pl.struct("key", left).is_first_distinct())
     frame = _give(frame, "held_out", held).sort("key", maintain_order=True)
     fewer = frame.filter(pl.col("part").is_null()).group_by("positive").len()["len"].min() or 0
     frame = _give(frame, "not_drawn", pl.col("part").is_null().cum_sum().over("positive") > fewer)
@@ -85,11 +86,16 @@ def _give(frame: pl.DataFrame, part: str, condition: pl.Expr) -> pl.DataFrame:
 def _find(texts: Texts, folder: Path) -> list[Path]:
     """List the files of an input, in the order of their names."""
     pattern = folder / texts.path
-    found = [pattern] if pattern.is_file() else sorted(Path(path) for path in glob(str(pattern), recursive=True))  # noqa: PTH207 (of a path that may be absolute)
+    found = [pattern] if pattern.is_file() else sorted(folder / path for path in _expand(texts.path, folder))
     found = [path for path in found if path.is_file()]
     if not found:
         raise InputError(str(pattern), "is not there", "a file, or a glob that some files match")
     return found
+
+
+def _expand(pattern: str, folder: Path) -> list[str]:
+    """List what a glob matches; it may be absolute. Only the pattern is one, whatever the folder is called."""
+    return glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (of a path that may be absolute)
 
 
 def _hash(path: Path) -> str:
@@ -104,7 +110,7 @@ def _read(path: Path, texts: Texts) -> pl.Series:
         if ending in _PLAIN:
             return pl.Series(_cut(path.read_text(encoding="utf-8"), texts.unit), dtype=pl.String)
         if ending in _TABLES:
-            return _take_column(_TABLES[ending](path), texts.column, path)
+            return _take_column(_TABLES[ending](escape(str(path))), texts.column, path)
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         raise InputError(str(path), f"cannot be read ({str(error).splitlines()[0]})", f"a {ending} file") from None
     raise InputError(str(path), "is of an unknown kind", f"one of {', '.join((*_PLAIN, *_TABLES))}")

@@ -18,7 +18,7 @@ from warehouse.partitions import Shape
 from warehouse.windows import plan_deals
 
 DOCUMENTS = Stage("documents", "flows.stages.web:filter_bucket")
-BLOCKS = Stage("blocks", "flows.stages.web:cut_bucket")
+BLOCKS = Stage("blocks", "flows.stages.web:cut_bucket", version=2)
 PLACES = Stage("places", "flows.stages.web:place_blocks")
 WINDOWS = Stage("windows", "flows.stages.web:deal")
 

@@ -1,5 +1,6 @@
 """Language models: a folder of Hugging Face's transformers, or a server of vLLM's."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -131,7 +132,7 @@ def _read(answer: Answer, at: int, question: Question) -> Likelihood:
     given = dig(answer.body, "choices", at, "prompt_logprobs")
     own = given[len(question.context) :] if isinstance(given, list) else []
     values = [dig(known, str(token), "logprob") for known, token in zip(own, question.tokens, strict=False)]
-    numbers = [value for value in values if isinstance(value, float | int)]
+    numbers = [value for value in values if isinstance(value, float | int) and math.isfinite(value)]
     whole = len(numbers) == len(question.tokens) == len(own)
     return Likelihood(float(sum(numbers)), OK) if whole else Likelihood(None, "unparseable")
 

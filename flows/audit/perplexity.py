@@ -6,6 +6,7 @@ the suffix, whatever the suffix is like by itself. (A bare perplexity ranks dull
 same tokens are scored with and without a prefix.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -102,4 +103,5 @@ class PerplexityScorer:
 def _gain(given: Likelihood, alone: Likelihood, tokens: int) -> tuple[float | None, str]:
     if given.value is None or alone.value is None:
         return None, given.state if given.value is None else alone.state
-    return round((given.value - alone.value) / tokens, 6), OK
+    gain = (given.value - alone.value) / tokens
+    return (round(gain, 6), OK) if math.isfinite(gain) else (None, "unparseable")

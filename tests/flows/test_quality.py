@@ -145,6 +145,23 @@ def test_each_text_has_one_part_and_copies_stand_on_one_side(tmp_path: Path):
     assert used["words"].is_unique().all()
 
 
+def test_a_text_that_is_too_short_makes_no_other_a_copy(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("tiny words\n" + "tiny    words" + " " * 30)
+    (tmp_path / "b.txt").write_text("only tea\nonly    tea" + " " * 30)
+    positives = [{"path": "a.txt", "unit": "lines"}, {"path": "b.txt", "unit": "lines"}]
+    (tmp_path / "c.txt").write_text("only tea")
+    texts = corpus_of(tmp_path, positives=positives, negatives=[{"path": "c.txt"}])
+    assert count(texts, part="too_short") == 3
+    assert count(texts, part="copy") == count(texts, part="in_both") == 0
+
+
+def test_only_the_pattern_is_a_glob_not_the_folder(tmp_path: Path):
+    folder = tmp_path / "my [data]"
+    folder.mkdir()
+    texts = corpus_of(folder, positives=[{"path": "*.tex"}])
+    assert count(texts, input="*.tex") == 147
+
+
 def test_adding_texts_moves_none_between_the_parts(tmp_path: Path):
     before = corpus_of(tmp_path).filter(pl.col("part") == "held_out")["words"]
     (tmp_path / "more.md").write_text("\n\n".join(text.replace("X", "Y") for text in MATHS))
@@ -220,6 +237,22 @@ def test_a_failure_leaves_the_old_model_and_nothing_else(tmp_path: Path, monkeyp
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr("flows.quality.write_card", fail)
+    with pytest.raises(OSError, match="No space"):
+        train_quality(write_recipe(tmp_path, seed=1))
+    assert read_manifest(folder) == manifest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["maths", "maths.tex", "recipe.yaml", "talk.jsonl"]
+
+
+def test_a_new_model_that_cannot_take_its_place_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder, manifest = train_quality(write_recipe(tmp_path))
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if target == folder and not self.name.endswith("-old"):
+            raise OSError(28, os.strerror(28))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(OSError, match="No space"):
         train_quality(write_recipe(tmp_path, seed=1))
     assert read_manifest(folder) == manifest

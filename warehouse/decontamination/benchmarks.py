@@ -142,13 +142,13 @@ def read_benchmark(benchmark: Benchmark, folder: Path) -> pa.Table:
     """Read the texts of a benchmark (ITEMS). folder: where relative paths start.
 
     Raises RecipeError for an unknown preset; InputError for a missing file, one that is not what its name says, one
-    without the preset's columns, and one without any text.
+    without the preset's columns or with something other than texts in them, and one without any text.
     """
     preset = find_preset(benchmark)
-    name = Path(benchmark.path).name if benchmark.preset == CUSTOM else benchmark.preset
+    name = name_benchmark(benchmark)
     tables = [
         table.with_columns(benchmark=pl.lit(name), item=pl.format("{}:{}", pl.lit(label), "item"))
-        for label, file in _labelled(find_files(benchmark, folder))
+        for label, file in label_files(find_files(benchmark, folder))
         for table in _read_texts(file, preset)
     ]
     items = pl.concat(tables).select(ITEMS.names)
@@ -157,7 +157,12 @@ def read_benchmark(benchmark: Benchmark, folder: Path) -> pa.Table:
     return items.to_arrow().cast(ITEMS)
 
 
-def _labelled(files: list[str]) -> list[tuple[str, str]]:
+def name_benchmark(benchmark: Benchmark) -> str:
+    """Say how a benchmark is called: by its preset, or a custom one by its file or folder."""
+    return Path(benchmark.path).name if benchmark.preset == CUSTOM else benchmark.preset
+
+
+def label_files(files: list[str]) -> list[tuple[str, str]]:
     """Name each file by what tells it from the others: its path below the folder that they share."""
     shared = os.path.commonpath([os.path.dirname(file) for file in files])  # noqa: PTH120 (may be URLs)
     return [(os.path.relpath(file, shared), file) for file in files]
@@ -170,7 +175,7 @@ def _read_texts(file: str, preset: Preset) -> Iterator[pl.DataFrame]:
     for names, question in [*wanted, *((names, False) for names in preset.optional)]:
         found = [column for column in names if _has(frame.schema, column)]
         if found:
-            yield _texts(frame, found[0]).with_columns(part=pl.lit(found[0]), question=pl.lit(question))
+            yield _texts(frame, found[0], file).with_columns(part=pl.lit(found[0]), question=pl.lit(question))
         elif names not in preset.optional:
             known = ", ".join(frame.columns) or "none"
             raise InputError(
@@ -216,17 +221,28 @@ def _has(schema: pl.Schema, column: str) -> bool:
     return True
 
 
-def _texts(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """List the texts of a column: `item` (number of the row), `text`. Messages of one conversation are one text."""
+def _texts(frame: pl.DataFrame, column: str, file: str) -> pl.DataFrame:
+    """List the texts of a column: `item` (number of the row), `text`. Messages of one conversation are one text.
+
+    Raises InputError where the column of the file holds anything else.
+    """
     first, *rest = column.split(".")
     values = frame.select(pl.col(first).alias("text")).with_row_index("item")
     for name in rest:
         values = _exploded(values).with_columns(pl.col("text").struct.field(name).alias("text"))
     kind = values.schema["text"]
-    if isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct):
+    if isinstance(kind, pl.List) and _is_messages(kind.inner):
         contents = pl.element().struct.field("content").cast(pl.String)
         values = values.with_columns(pl.col("text").list.eval(contents).list.join("\n\n", ignore_nulls=True))
-    return _exploded(values).with_columns(pl.col("text").cast(pl.String)).filter(pl.col("text").str.strip_chars() != "")
+    values = _exploded(values)
+    if values.schema["text"].is_nested():
+        raise InputError(file, f"holds {kind} in `{column}`", "texts, lists of texts, or messages with `content`")
+    return values.with_columns(pl.col("text").cast(pl.String)).filter(pl.col("text").str.strip_chars() != "")
+
+
+def _is_messages(kind: object) -> bool:
+    fields = {field.name: field.dtype for field in kind.fields} if isinstance(kind, pl.Struct) else {}
+    return "content" in fields and not fields["content"].is_nested()
 
 
 def _exploded(values: pl.DataFrame) -> pl.DataFrame:

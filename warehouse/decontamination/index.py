@@ -39,7 +39,7 @@ GRAMS = pa.schema(
         pa.field("near", pa.list_(pa.uint64()), nullable=False),  # of a question: hashes of its distinct NEAR-grams
     ]
 )
-"""An index as it is stored: one row a text, of equal texts of a benchmark the first."""
+"""An index as it is stored: one row a text, of equal texts of a benchmark the first question, else the first."""
 
 COVERAGE = pa.schema(
     [
@@ -107,7 +107,7 @@ def list_grams(items: pa.Table, *, ngram: int) -> pa.Table:
     """List the n-grams of the texts of benchmarks (ITEMS): an index to be stored (GRAMS), in the order of the items."""
     if ngram < 3:  # noqa: PLR2004 (as recipes say)
         raise RecipeError(f"decontaminate: `ngram` is {ngram}; it must be 3 or more")
-    texts = pl.DataFrame(items.select(ITEMS.names)).unique(["benchmark", "text"], keep="first", maintain_order=True)
+    texts = _drop_copies(pl.DataFrame(items.select(ITEMS.names)))
     strings = texts["text"].to_arrow()
     words = np.zeros(texts.height, np.int64)
     count_words(*string_buffers(strings), _table(), words)
@@ -193,6 +193,12 @@ def _set_bits(size: Counts, keys: Hashes, sizes: Counts) -> tuple[Bytes, Hashes]
     bits = np.zeros(1 << widths.max(initial=10), np.uint8)
     bits[keys >> shifts[np.searchsorted(sizes, size)]] = 1
     return np.packbits(bits, bitorder="little"), shifts
+
+
+def _drop_copies(texts: pl.DataFrame) -> pl.DataFrame:
+    """Keep the first of equal texts of a benchmark; of questions and answers a question, for its rules see more."""
+    placed = texts.with_row_index("place").sort("question", "place", descending=[True, False])
+    return placed.unique(["benchmark", "text"], keep="first", maintain_order=True).sort("place").drop("place")
 
 
 def _hash_ngrams(texts: pa.Array, words: Counts, sizes: Counts) -> pl.DataFrame:

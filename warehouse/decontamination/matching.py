@@ -101,7 +101,8 @@ def _share_out(hits: pl.DataFrame, index: Index) -> pl.DataFrame:
         posting=pl.int_ranges(pl.Series(index.starts[keys]), pl.Series(index.starts[keys + 1])),
     ).explode("posting")
     owner = index.owners[posted["posting"].to_numpy()]
-    short = posted["size"].to_numpy() < index.texts["size"].to_numpy()[owner]
+    own = index.texts["size"].to_numpy()[owner]
+    short = (posted["size"].to_numpy() < own) | (own == 0)  # 0: all its long ones are boilerplate
     return posted.with_columns(owner=pl.Series(owner), short=pl.Series(short)).drop("posting")
 
 
@@ -118,7 +119,7 @@ def _judge(shared: pl.DataFrame, index: Index) -> pl.DataFrame:
             size=pl.col("size").max(),
         )
         .join(items, on="owner")
-        .with_columns(share=pl.col("ngrams") / pl.col("keys"))
+        .with_columns(share=pl.when(pl.col("keys") > 0).then(pl.col("ngrams") / pl.col("keys")).otherwise(0.0))
         .with_columns(near=pl.when(pl.col("near") > 0).then(pl.col("shorter") / pl.col("near")).otherwise("share"))
     )
     half = (pl.col("share") >= SHARE) & (pl.col("ngrams") >= FEWEST) | (pl.col("share") >= 1) & pl.col("question")

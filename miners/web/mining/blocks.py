@@ -91,13 +91,17 @@ def _cut_texts(documents: pl.DataFrame, asked: _Asked) -> pl.DataFrame:
     grid = grid.with_columns(documents["group_id"].gather(grid["row"]))
     grid = draw_cuts(grid, blocks, asked.seed)
     places = place_blocks(grid, texts, tokens, blocks)
-    stays = _cap(grid.with_columns(fits=places.fits), blocks.max_per_document, asked.seed)
+    start, cut, end = places.characters
+    placed = grid.with_columns(fits=places.fits, start=start, cut=cut, end=end)
+    stays = _cap(placed, blocks.max_per_document, asked.seed)
     return _write(documents, grid["row"].to_numpy()[stays], _take(places, stays), tokens, asked)
 
 
 def _cap(grid: pl.DataFrame, most: int | None, seed: int) -> Integers:
-    """List the blocks that fit; of each document's those with the smallest hash, at most so many."""
+    """List the blocks that fit, once each; of each document's those with the smallest hash, at most so many."""
     numbered = grid.with_row_index("at").filter("fits")
+    # Blocks that overlap may be moved to the same places.
+    numbered = numbered.unique(["row", "start", "cut", "end"], keep="first", maintain_order=True)
     if most is not None:
         draw = hash64(pl.lit(f"block {seed}"), "group_id", "number")
         numbered = numbered.filter(draw.rank("ordinal").over("row") <= most)

@@ -45,9 +45,9 @@ _TERMS: Mapping[str, str] = MappingProxyType(
     }
 )
 _NUMBERED = (
-    r"(?im)^[ \t>*-]*\(?\d{1,3}[.)]|\\(?:tag|label)\{[^}\n]{0,40}?\d{1,3}\}"
+    r"(?im)^[ \t>*-]*\(?[0-9]{1,3}[.)]|\\(?:tag|label)\{[^}\n]{0,40}?[0-9]{1,3}\}"
     r"|\b(?:step|part|case|example|exercise|problem|question|section|chapter|figure|table|theorem|lemma|proposition"
-    r"|corollary|definition|remark|equation)s?[ ~]\(?(?:\d{1,3}\.)*\d{1,3}"
+    r"|corollary|definition|remark|equation)s?[ ~]\(?(?:[0-9]{1,3}\.)*[0-9]{1,3}"
 )
 _AT_ONCE = 1 << 13  # pairs; each takes the terms of two texts
 
@@ -158,7 +158,9 @@ def _list_numbers(texts: pl.Series, which: pl.Expr) -> pl.DataFrame:
     """
     found = pl.DataFrame({"label": texts}).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     labels = found.with_columns(pl.col("label").str.extract_all(_NUMBERED)).explode("label", empty_as_null=False)
-    split = pl.col("label").str.to_lowercase().str.strip_chars(" \t\n>*-(").str.extract_groups(r"^(.*?)(\d+)\D*$")
+    split = (
+        pl.col("label").str.to_lowercase().str.strip_chars(" \t\n>*-(").str.extract_groups(r"^(.*?)([0-9]+)[^0-9]*$")
+    )
     numbered = labels.drop_nulls().with_columns(split.struct.rename_fields(["kind", "number"]).struct.unnest())
-    numbers = numbered.drop_nulls().with_columns(pl.col("number").cast(pl.Int64))
+    numbers = numbered.with_columns(pl.col("number").cast(pl.Int64, strict=False)).drop_nulls()  # or it is no count
     return numbers.group_by("row", "kind", maintain_order=True).agg(which)

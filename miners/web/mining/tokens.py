@@ -112,6 +112,9 @@ class HubTokenizer:
     def __init__(self, encoder: Any) -> None:
         encoder.no_truncation()
         encoder.no_padding()
+        encoder.encode_special_tokens = True  # `<|endoftext|>` in a page is text, not the control token
+        if getattr(encoder.model, "dropout", None) is not None:
+            encoder.model.dropout = None  # cuts the same text another way each time
         encoder.post_processor = None  # adds the special tokens, and takes spaces off the offsets
         self._encoder = encoder
         self.sizes = _list_sizes(encoder)

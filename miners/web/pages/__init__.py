@@ -81,4 +81,5 @@ SOURCE = Source(
     find=find,
     sample=sample,
     options=Options,
+    version=2,
 )

@@ -25,16 +25,20 @@ from schemas.outcome import Outcome
 _EXPECTED = "a text in UTF-8"
 _HEAD_BYTES = 2048  # in which a page must say its encoding
 _EXCERPT_BYTES = 1 << 16
+_FILE_BYTES = 256  # that a file takes beside its text, so that many empty ones fill a chunk as well
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?\bcharset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,30})", re.IGNORECASE)
 _CODECS = {
     **dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "us-ascii", "ascii", "windows-1252"), "cp1252"),
-    **{f"iso-8859-{part}": f"iso8859-{part}" for part in (2, 5, 7, 9, 15)},
+    **{f"iso-8859-{part}": f"iso8859-{part}" for part in (2, 5, 7, 15)},
+    "iso-8859-9": "cp1254",
     **{f"windows-{page}": f"cp{page}" for page in (1250, 1251, 1253, 1254)},
-    **{
-        name: name for name in ("koi8-r", "koi8-u", "shift_jis", "euc-jp", "euc-kr", "gb2312", "gbk", "gb18030", "big5")
-    },
+    **{name: name for name in ("koi8-r", "koi8-u", "euc-jp", "gb18030")},
+    **dict.fromkeys(("gb2312", "gbk"), "gb18030"),
+    "shift_jis": "cp932",
+    "euc-kr": "cp949",
+    "big5": "big5hkscs",
 }
 """Encodings that pages name, as browsers understand them (WHATWG, Encoding); what is not here is read as UTF-8."""
 
@@ -76,7 +80,7 @@ def read(part: Slice, reading: Reading) -> Iterator[Outcome]:
     size = 0
     for path, content in _open(part, reading.chunk_bytes):
         held.append(_load(path, _name(part, path), content, cast("Options", reading.options).max_bytes))
-        size += len(held[-1].text)
+        size += len(held[-1].text) + len(held[-1].excerpt) + _FILE_BYTES
         if size >= reading.chunk_bytes:
             yield _make(held, reading)
             held, size = [], 0

@@ -78,6 +78,10 @@ def test_the_gain_is_that_of_the_same_tokens_with_and_without_the_prefix(server)
             (200, {"choices": [{"prompt_logprobs": [None, {"7": {"logprob": -1.0}}, {"9": {"logprob": -1}}]}]}),
             "unparseable",
         ),
+        (
+            (200, {"choices": [{"prompt_logprobs": [None, {"7": {"logprob": -1.0}}, {"8": {"logprob": math.nan}}]}]}),
+            "unparseable",
+        ),
     ],
 )
 def test_an_answer_without_the_tokens_own_probabilities_is_no_score(server, given, state):
@@ -92,6 +96,21 @@ def test_an_empty_suffix_has_no_score_and_the_others_have(server):
         scored = PerplexityScorer(served(url)).score(texts, pl.DataFrame({"row": [0, 0, 1], "candidate": [0, 1, 1]}))
     assert scored["state"].to_list() == ["unparseable", "ok", "ok"]
     assert scored["score"].is_null().to_list() == [True, False, False]
+
+
+def test_a_model_that_overflows_gives_no_score():
+    class Overflowing:
+        name, start = "overflowing", [0]
+
+        def tokenize(self, texts):
+            return [[1] for _ in texts]
+
+        def rate(self, questions):
+            return (Likelihood([-1.0, math.nan, -math.inf][len(question.context) - 1], "ok") for question in questions)
+
+    texts = pl.DataFrame({"prefix": ["ab"], "suffix": ["cd"]})
+    scored = PerplexityScorer(Overflowing()).score(texts, pl.DataFrame({"row": [0], "candidate": [0]}))
+    assert scored.rows() == [(None, "unparseable")]
 
 
 def test_a_server_that_does_not_tokenize_is_no_vllm_server(server):

@@ -119,6 +119,33 @@ def test_pages_may_name_their_encoding(data, text, tmp_path):
     assert read_all(tmp_path)[0]["text"].to_list() == [text]
 
 
+@pytest.mark.parametrize(
+    ("label", "codec", "text"),
+    [
+        ("iso-8859-9", "cp1254", "“ğüş” €"),
+        ("gb2312", "gb18030", "镕€"),
+        ("gbk", "gb18030", "𠮷"),
+        ("euc-kr", "cp949", "똠방각하"),
+        ("shift_jis", "cp932", "①髙"),
+        ("big5", "big5hkscs", "喺度"),
+    ],
+)
+def test_encodings_are_those_that_browsers_read_under_these_names(label, codec, text, tmp_path):
+    tmp_path.joinpath("a.html").write_bytes(f"<meta charset={label}><p>{text}</p>".encode(codec))
+    assert read_all(tmp_path)[0]["text"].to_list() == [text]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 300])
+def test_files_without_a_text_fill_chunks_as_well(content, tmp_path):
+    for at in range(10):
+        tmp_path.joinpath(f"{at}.txt").write_bytes(content)
+    options = SOURCE.options()
+    [part] = SOURCE.plan(str(tmp_path), options, 1 << 30)
+    outcomes = list(SOURCE.read(part, Reading("notes", "pepper", options, 1000)))
+    assert len(outcomes) > 2
+    assert sum(outcome.rows_in for outcome in outcomes) == 10
+
+
 def test_files_that_cannot_be_read_are_quarantined(tmp_path):
     tmp_path.joinpath("a.tex").write_bytes(b"half a pair \xed\xa0\xbd")
     tmp_path.joinpath("b.txt").write_bytes(b"x" * 3001)

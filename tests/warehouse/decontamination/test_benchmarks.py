@@ -136,6 +136,20 @@ def test_a_missing_broken_or_strange_file_is_refused(tmp_path, name, content, sa
         read(tmp_path, "gsm8k", name)
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"question": [{"role": "user", "text": "Who?"}], "answer": "Me."}], r"holds List\(Struct"),
+        ([{"question": {"content": "Who?"}, "answer": "Me."}], r"holds Struct"),
+        ([{"question": [{"content": [{"text": "Who?"}]}], "answer": "Me."}], r"holds List\(Struct"),
+    ],
+)
+def test_a_column_that_holds_no_texts_is_refused(tmp_path, rows, said):
+    write(tmp_path / "a.jsonl", rows)
+    with pytest.raises(InputError, match=rf"a\.jsonl: {said}.* in `question`; expected texts"):
+        read(tmp_path, "gsm8k", "a.jsonl")
+
+
 REAL = {
     "judgebench": ("judgebench", 350 * 3),
     "gsm8k": ("gsm8k/gsm8k_test.jsonl", 1319 * 2),

@@ -125,6 +125,21 @@ def test_boilerplate_of_a_benchmark_is_no_evidence():
     assert len(found(f"He said: {closing}", build_index(items(*asked[1:]), ngram=13))) == COMMON
 
 
+def test_a_question_that_is_all_boilerplate_is_no_evidence_by_its_shorter_ngrams():
+    closing = "Please reason step by step and put your final answer within the box below"
+    answers = items(*(f"Answer {at}. {closing}" for at in range(COMMON + 1)), question=False)
+    numbered = answers.set_column(1, "item", pa.array([f"a{at}" for at in range(COMMON + 1)]))
+    index = build_index(pa.concat_tables([items(closing), numbered.cast(ITEMS)]), ngram=13)
+    assert index.texts["keys"].to_pylist()[0] == 0
+    assert found("He asked me to reason step by step about cooking rice.", index) == []
+
+
+def test_a_question_that_is_also_an_answer_is_indexed_as_a_question_in_its_place():
+    index = build_index(pa.concat_tables([items(SHORT, question=False), items(APPLES, SHORT)]), ngram=13)
+    assert found(SHORT, index) == [("quiz", "1")]
+    assert index.texts["item"].to_pylist() == ["0", "1"]
+
+
 def test_equal_texts_are_indexed_once_and_name_the_first_item():
     index = build_index(items(*([APPLES] * (COMMON + 5))), ngram=13)
     assert found(APPLES, index) == [("quiz", "0")]

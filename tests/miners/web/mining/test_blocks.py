@@ -158,6 +158,12 @@ def test_blocks_are_cut_where_a_sentence_ends():
     ]
 
 
+def test_blocks_that_are_moved_to_the_same_sentence_ends_are_one():
+    text = " ".join(f"Sentence {at} {'word ' * 20}ends." for at in range(40))
+    found = rows(cut([text], Blocks(mode="sentence", prefix=64, suffix=64, stride=16)))
+    assert len({row["uid"] for row in found}) == len(found) > 20
+
+
 def test_cuts_are_drawn_from_the_range_and_reach_both_its_ends():
     blocks = Blocks(prefix=3, suffix=7, mode="random", prefix_range=(2, 5))
     found = rows(cut(["y" * 4000], blocks))

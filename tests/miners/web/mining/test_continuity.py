@@ -63,6 +63,12 @@ def test_a_count_that_goes_on_is_seen_and_no_other():
     assert table("numbering") == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
+def test_numbers_in_other_digits_or_of_any_length_are_no_counts():
+    labels = ["\uff11. 第一", "\u0661. واحد", r"\label{eq:20190101123456789012345}", "9. nine"]
+    texts = pl.DataFrame({"prefix": labels, "suffix": [*labels[:3], "10. ten"]})
+    assert measure_pairs(texts, pair_rows(4, 4))["numbering"].to_list() == [0] * 15 + [1]
+
+
 def test_a_word_cut_in_two_is_foreseen_and_a_capital_in_its_middle_is_not():
     texts = pl.DataFrame(
         {

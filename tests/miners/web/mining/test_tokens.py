@@ -71,6 +71,22 @@ def test_sizes_are_for_byte_level_tokenizers_and_given_up_where_the_text_was_cha
         assert (tokenizer._add_up([text], Characters(pl.Series([text]))) is None) == is_changed
 
 
+def test_a_control_token_in_a_text_is_text(tokenizer_files):
+    tokens = tokenize(tokenizer_files["bytes"], ["the <|end|> of"])
+    said = json.loads(Path(tokenizer_files["bytes"]).read_text())
+    assert said["added_tokens"][0]["content"] == "<|end|>"
+    assert said["added_tokens"][0]["id"] not in tokens.ids
+    assert "".join(pieces(tokens, ["the <|end|> of"])[0]) == "the <|end|> of"
+
+
+def test_a_tokenizer_that_drops_merges_by_chance_does_not(tokenizer_files, tmp_path):
+    path, text = tmp_path / "tokenizer.json", "the numbers of the group of real numbers " * 20
+    said = json.loads(Path(tokenizer_files["bytes"]).read_text())
+    said["model"]["dropout"] = 0.5
+    path.write_text(json.dumps(said))
+    assert tokenize(str(path), [text]).ids.tolist() == tokenize(tokenizer_files["bytes"], [text]).ids.tolist()
+
+
 @pytest.mark.parametrize("name", NAMES)
 @given(texts=TEXTS, data=st.data())
 def test_count_reverses_locate(tokenizer_files, name, texts, data):
