@@ -150,12 +150,15 @@ class Root:
                 return
             target = Path(self.path(new_key))
             self._make_folder(new_key.rpartition("/")[0])
-            temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+            temporary = self._make_folder("tmp") / f"revealed-{os.getpid()}-{uuid.uuid4().hex}"
             try:
-                os.link(self.path(key), temporary)
-            except OSError:  # another disk, or one without links
-                fs.copy(self.path(key), str(temporary))
-            temporary.replace(target)
+                try:
+                    os.link(self.path(key), temporary)
+                except OSError:  # another disk, or one without links
+                    fs.copy(self.path(key), str(temporary))
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)  # it stays where the target is a link to the same file (POSIX, rename)
 
     def keys(self, prefix: str) -> dict[str, int]:
         """List every file under a folder: {key: bytes}; empty where there is no such folder."""

@@ -48,6 +48,13 @@ def test_adopting_leaves_both_files(root):
     assert root.size("x/a") is None
 
 
+def test_two_builds_that_adopt_one_file_leave_nothing_else(root):
+    root.write("x/a", b"1234")
+    for _ in range(2):  # rename does nothing where both names are links to one file
+        root.adopt("x/a", "y/b")
+    assert root.keys("") == {"x/a": 4, "y/b": 4}
+
+
 def test_arrow_reads_a_file(root):
     table = pa.table({"n": [1, 2, 3]})
     with root.staged("t.arrow") as path, pa.ipc.new_file(str(path), table.schema) as writer:
