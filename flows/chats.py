@@ -15,14 +15,14 @@ from schemas.fingerprints import Json
 from schemas.manifest import Partition
 from warehouse.partitions import PLAIN, Shape
 
-CHATS = Stage("chats", "flows.stages.chats:make_chats")
+CHATS = Stage("chats", "flows.stages.chats:make_chats", version=2)
 TURNS = Stage("turns", "flows.stages.chats:list_turns")
 FIT = Stage("fit", "flows.stages.chats:fit_turns")
 LABELS = Stage("labels", "flows.stages.chats:label")
 REFUSALS = Stage("refusals", "flows.stages.chats:correct_refusals")
 CHOOSE = Stage("choose", "flows.stages.chats:choose")
 CAPS = Stage("caps", "flows.stages.chats:cap")
-FEEDBACK = Stage("feedback", "flows.stages.chats:write")
+FEEDBACK = Stage("feedback", "flows.stages.chats:write", version=2)
 PLACES = Stage("places", "flows.stages.chats:place_rows")
 
 GROUPS = "flows.stages.chats:list_groups"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 import polars as pl
 import pyarrow as pa
@@ -42,6 +43,8 @@ _UNKNOWN_END = 1 << 62  # an array is read as one stream
 _RATIO = 8  # how much a compressed file unpacks to, roughly
 _HEAD_BYTES, _HEAD_BATCHES = 1 << 20, 4
 _PLACE = "place"
+_REAL = r"^-?[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]+)?$"
+_FAR_SECONDS = 10**11  # after 1970: what is more is no number of seconds, see `epoch_time`
 _MESSAGE: Mapping[str, pl.DataType] = {
     "turn_id": pl.String(),
     "role": pl.String(),
@@ -106,6 +109,7 @@ class Form:
             find=_find,
             sample=sample,
             options=options,
+            version=2,
         )
 
     def _check(self, path: str, found: Mapping[str, pl.DataType], options: BaseModel) -> None:
@@ -124,6 +128,19 @@ class Form:
         said = pc.list_flatten(pa.concat_tables([head.kept.select(["messages"]) for head in heads])["messages"])
         if len(said) and pc.struct_field(said, "role").null_count == len(said):
             raise InputError(part.path, f"no message of its first {rows_in} rows says whose it is", self.looks)
+        if len(said) and pc.struct_field(said, "content").null_count == len(said):
+            self._refuse_misnamed(part, options)
+
+    def _refuse_misnamed(self, part: Slice, options: BaseModel) -> None:
+        """Refuse a file whose messages all lack a member that is read; one that is null, or no text, is there."""
+        lists = {name: dtype for name, dtype in self.fields(options).items() if isinstance(dtype, pl.List)}
+        written = dict.fromkeys(lists, pl.List(pl.String()))  # as JSON, in which a member's name shows
+        frames = [batch.frame for batch in islice(_read(part, written, _HEAD_BYTES), _HEAD_BATCHES)]
+        for name, dtype in lists.items():
+            said = pl.concat(frames)[name].explode()
+            for member in cast("pl.Struct", dtype.inner).fields:
+                if not said.str.contains(f'"{member.name}"', literal=True).any():
+                    raise InputError(part.path, f"no message of its beginning has `{member.name}`", self.looks)
 
 
 def list_messages(items: pl.Expr, **made: pl.Expr) -> pl.Expr:
@@ -145,10 +162,13 @@ def pick(field: str) -> pl.Expr:
 
 
 def read_time(raw: pl.Expr) -> Column:
-    """Read a time in ISO 8601, or as a whole number of seconds to nanoseconds after 1970."""
-    numbered = raw.str.contains(r"^-?[0-9]+$")
-    value = pl.when(numbered).then(epoch_time(raw).value).otherwise(iso_time(raw).value)
-    return Column(value, raw, "a time, in ISO 8601 or as a whole number after 1970")
+    """Read a time in ISO 8601, or as a number of seconds to nanoseconds after 1970; seconds may have a fraction."""
+    real = pl.when(raw.str.contains(_REAL)).then(raw).cast(pl.Float64, strict=False)
+    whole = real.floor()
+    fraction = pl.when(whole < _FAR_SECONDS).then(((real - whole) * 1000).round().cast(pl.Int64)).otherwise(0)
+    broken = epoch_time(whole.cast(pl.Int64, strict=False)).value + pl.duration(milliseconds=fraction, time_unit="ms")
+    value = pl.when(raw.str.contains(r"^-?[0-9]+$")).then(epoch_time(raw).value).when(real.is_not_null()).then(broken)
+    return Column(value.otherwise(iso_time(raw).value), raw, "a time, in ISO 8601 or as a number after 1970")
 
 
 def texts(*names: str) -> pl.Struct:

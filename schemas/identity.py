@@ -31,10 +31,10 @@ def below_share(number: pl.Expr, share: float) -> pl.Expr:
 
 
 def hash_author(user: pl.Expr | str, community: pl.Expr | str, salt: str) -> pl.Expr:
-    """Hash an author's id, null for none: 32 hex digits of SHA-256 over salt, community and id.
+    """Hash an author's id, null for none and for an empty one: 32 hex digits of SHA-256 over salt, community and id.
 
     user: a column's name, or an expression. community: its name, or an expression where the rows say it.
     """
-    column = pl.col(user) if isinstance(user, str) else user
+    column = (pl.col(user) if isinstance(user, str) else user).cast(pl.String)
     place = pl.lit(community) if isinstance(community, str) else community
-    return pl.when(column.is_not_null()).then(digest(pl.lit(salt), place, column))
+    return pl.when(column.str.len_bytes() > 0).then(digest(pl.lit(salt), place, column))

@@ -1,6 +1,8 @@
 """Cards: what a release says about itself to people and to the Hub."""
 
 import json
+import re
+from collections.abc import Mapping
 from textwrap import fill
 from typing import Any
 
@@ -12,10 +14,15 @@ from schemas.manifest import ReleaseManifest
 from warehouse._card_words import WORDS
 from warehouse.layouts import layout_of
 
-_HUB_LICENSES = {"odc-by-1.0": "odc-by", "odbl-1.0": "odbl", "pddl-1.0": "pddl"} | {
+_HUB_LICENSES = {"odc-by-1.0": "odc-by", "odbl-1.0": "odbl", "pddl-1.0": "pddl", "noassertion": "unknown"} | {
     f"gfdl-1.{minor}-{later}": "gfdl" for minor in (1, 2, 3) for later in ("only", "or-later")
 }
 """Where the Hub's identifier is not the SPDX id in small letters."""
+
+_LISTED = r"(?!licenseref-)[a-z0-9.+-]+"  # what may be an identifier of the Hub
+
+VALIDATED = ("wildreward",)
+"""Views that correct labels by whether a refusal was right; of others nobody is asked."""
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
@@ -136,26 +143,49 @@ rows to ranks.
 
 
 def _tell_labels(manifest: ReleaseManifest) -> str:
-    judge, view = _section(manifest, "judge"), _section(manifest, "feedback")["view"]
-    hindsight, refusals = _section(manifest, "hindsight"), _section(manifest, "refusals")
-    embedded = judge["kind"] == "embedded"
-    who = "a small embedded model" if embedded else f"`{judge['model']}` ({judge['votes']} votes a turn)"
-    later = (
-        f"Neutral turns take the label of one of the next {hindsight['turns']} turns on the same topic (likeness from "
-        f"{hindsight['min_likeness']})."
-        if hindsight["turns"]
-        else "No label is taken from later turns."
-    )
-    if embedded or refusals["validate_with"] == "off":
-        why = "the embedded judge cannot tell" if embedded else "the recipe asks nobody"
-        checked = f"Whether a refusal that was marked down was right is not looked at: {why}."
-    else:
-        checked = "Where a reply refused and was marked down, the judge was asked whether it was right to."
+    view, who = _section(manifest, "feedback")["view"], _name_judge(_section(manifest, "judge"))
     words = (
-        f"The labels are those of the view {view}; {who} read them out of the users' next messages. {later} {checked} "
+        f"The labels are those of the view {view}; {who} read them out of the users' next messages. "
+        f"{_tell_hindsight(_section(manifest, 'hindsight'))} {_tell_refusals(manifest)} "
         "A turn whose asking failed has no label, and is not here."
     )
     return f"## Labels\n\n{fill(words, 120)}\n"
+
+
+def _name_judge(judge: Mapping[str, Any]) -> str:
+    if judge["kind"] == "embedded":
+        return "a small embedded model"
+    asked = f"`{judge['model']}` ({_count(judge['votes'], 'vote')} a turn)"
+    cascade = judge.get("cascade")
+    if not cascade:
+        return asked
+    return f"the student `{cascade['student']}` where it is sure (from {cascade['min_confidence']}), and else {asked},"
+
+
+def _tell_hindsight(hindsight: Mapping[str, Any]) -> str:
+    taken = [word for name, word in (("positive", "praise"), ("negative", "blame")) if hindsight[name]]
+    if not (taken and hindsight["turns"]):
+        return "No label is taken from later turns."
+    return (
+        f"Neutral turns take the label of a turn on the same topic (likeness from {hindsight['min_likeness']}) that "
+        f"follows within {_count(hindsight['turns'], 'turn')}, if it is {' or '.join(taken)}."
+    )
+
+
+def _tell_refusals(manifest: ReleaseManifest) -> str:
+    reasons = {
+        "the embedded judge cannot tell": _section(manifest, "judge")["kind"] == "embedded",
+        "the recipe asks nobody": _section(manifest, "refusals")["validate_with"] == "off",
+        "the view asks nobody": _section(manifest, "feedback")["view"] not in VALIDATED,
+    }
+    why = next((reason for reason, holds in reasons.items() if holds), None)
+    if why:
+        return f"Whether a refusal that was marked down was right is not looked at: {why}."
+    return "Where a reply refused and was marked down, the judge was asked whether it was right to."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _tell_funnel(manifest: ReleaseManifest) -> str:
@@ -249,10 +279,10 @@ def _front_matter(manifest: ReleaseManifest) -> str:
 
 
 def _hub_license(manifest: ReleaseManifest) -> str:
-    """Say the Hub's identifier: its list knows one licence, so several are `other`."""
+    """Say the Hub's identifier: its list knows one licence, so several are `other`, as is one of its holder's own."""
     known = sorted(manifest.licenses)
-    alone = known[0].lower() if len(known) == 1 and " AND " not in known[0] else "other"
-    return _HUB_LICENSES.get(alone, alone)
+    alone = known[0].lower() if len(known) == 1 else ""
+    return _HUB_LICENSES.get(alone, alone) if re.fullmatch(_LISTED, alone) else "other"
 
 
 def _funnel(manifest: ReleaseManifest) -> str:

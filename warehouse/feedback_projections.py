@@ -56,6 +56,7 @@ KTO = pa.schema(
 )
 """TRL's unpaired preference, conversational: KTOTrainer, BCOTrainer."""
 
+_CHAR_BYTES = 4  # at most, in UTF-8
 _TEXT_BYTES = 12_000
 """Of a text whose history is cut so that the response stands before the 4,096th token, where WildReward's trainer cuts:
 in English four bytes are about a token, in Chinese three."""
@@ -108,19 +109,24 @@ def project_kto(rows: pa.Table, _window: int | None = None) -> pa.Table:
 def write_text() -> pl.Expr:
     """Write `prompt` and `response` as one text for a model without a chat template; the response stands last.
 
-    A long history loses its beginning, never the response its end: see `_TEXT_BYTES`.
+    A long history loses its beginning, between two characters, never the response its end: see `_TEXT_BYTES`.
     """
     history = pl.col("prompt").list.head(pl.col("prompt").list.len() - 1)
     line = pl.format("[{}]\n{}", pl.element().struct.field("role"), pl.element().struct.field("content"))
     told = history.list.eval(line).list.join("\n\n")
     query = pl.col("prompt").list.last().struct.field("content")
     room = _TEXT_BYTES - query.str.len_bytes().cast(pl.Int64) - pl.col("response").str.len_bytes().cast(pl.Int64)
-    chars = told.str.len_chars() * room.clip(0) // told.str.len_bytes().clip(1)
-    shown = pl.when(told.str.len_bytes() <= room.clip(0)).then(told).otherwise(told.str.tail(chars))
+    tails = [told.cast(pl.Binary).bin.tail((room - less).clip(0)) for less in range(_CHAR_BYTES)]
+    shown = pl.coalesce(pl.when(~_begins_torn(tail)).then(tail) for tail in tails).cast(pl.String)
     shown = pl.when(shown.str.len_bytes() > 0).then(shown)  # a first query has no history
     parts = (("History", shown), ("Query", query), ("Response", pl.col("response")))
     sections = [pl.format(f"# {name}\n{{}}", text) for name, text in parts]
     return pl.concat_str(sections, separator="\n\n", ignore_nulls=True)
+
+
+def _begins_torn(text: pl.Expr) -> pl.Expr:
+    """Whether bytes of UTF-8 begin inside a character: with one of 0b10......; binaries compare byte by byte."""
+    return (text >= pl.lit(b"\x80")) & (text < pl.lit(b"\xc0"))
 
 
 def _read(rows: pa.Table, names: list[str]) -> pl.DataFrame:

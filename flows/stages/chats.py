@@ -9,7 +9,7 @@ import pyarrow as pa
 from flows.stages.corpus import GROUP
 from flows.work import Inputs
 from miners.chats.mining.conversations import assemble_chats
-from miners.chats.mining.feedback import cap_users, choose_labels, write_feedback
+from miners.chats.mining.feedback import UNSPLIT, cap_users, choose_labels, write_feedback
 from miners.chats.mining.filters import filter_turns
 from miners.chats.mining.hindsight import apply_hindsight
 from miners.chats.mining.preferences import find_better
@@ -118,17 +118,26 @@ def write(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     kept = chosen.filter((~beyond).to_arrow())
     chats, asked = inputs.table("chats"), check(Feedback, given["feedback"], "feedback")
     better = find_better(chats, inputs.table("labelled"), asked, check(Hindsight, given["hindsight"], "hindsight"))
-    rows = write_feedback(chats, kept, inputs.table("decisions"), find_view(asked.view), better)
-    yield Outcome(rows, dropped.to_arrow(), chosen.num_rows)
+    yield Outcome(UNSPLIT.empty_table(), dropped.to_arrow(), dropped.height)
+    for rows in write_feedback(chats, kept, inputs.table("decisions"), find_view(asked.view), better):
+        yield Outcome(rows, NOTHING_DROPPED, rows.num_rows)
 
 
 def place_rows(inputs: Inputs, given: Given) -> Iterator[Outcome]:
-    """Give each row its split, by user where one is known, and its place in the release's order."""
+    """Give each row its split, by user where one is known, and its place in the release's order.
+
+    Batch by batch, as they were written: all of them may be more than one array can hold.
+    """
     rows = inputs.table("rows")
+    for batch in rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)]:
+        yield _place_batch(pa.Table.from_batches([batch]), given)
+
+
+def _place_batch(rows: pa.Table, given: Given) -> Outcome:
     split = assign_split(given["splits"], given["seed"], by=pl.coalesce("user", "cluster_id"))
     placed = order_rows(
         pl.DataFrame(rows).with_columns(split=split), list(given["splits"]), given["places"], given["seed"]
     )
     extra = [field for field in rows.schema if field.name not in FEEDBACK.names]
     schema = pa.schema([*FEEDBACK, *extra, *ORDER_COLUMNS])
-    yield Outcome(placed.select(schema.names).to_arrow().cast(schema), NOTHING_DROPPED, rows.num_rows)
+    return Outcome(placed.select(schema.names).to_arrow().cast(schema), NOTHING_DROPPED, rows.num_rows)

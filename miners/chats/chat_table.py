@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from miners.columns import Column, flag, number
 from miners.conversations import Columns, Form, list_messages, make_message, pick, read_time, texts
 from miners.dialogues import write_dialogues
+from miners.documents import blank_to_null
 from miners.source import Reading
 from schemas.identity import hash_author
 from schemas.licenses import UNKNOWN
@@ -44,7 +45,7 @@ class Names(BaseModel):
     user: str | None = None
     model: str | None = None
     created_at: str | None = None
-    """ISO 8601, or a whole number of seconds to nanoseconds after 1970."""
+    """ISO 8601, or a number of seconds to nanoseconds after 1970."""
     language: str | None = None
     country: str | None = None
     toxic: str | None = None
@@ -84,7 +85,7 @@ def _fields(options: BaseModel) -> dict[str, pl.DataType]:
 def _columns(reading: Reading) -> Columns:
     options = cast("Options", reading.options)
     names = options.columns
-    name = pl.col(names.conversation).cast(pl.String)
+    name = blank_to_null(pl.col(names.conversation).cast(pl.String))
     given = {key: pl.col(getattr(names, key)) for key in ("model", "language", "country") if getattr(names, key)}
     license_ = pl.lit(options.license)
     return {

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from miners.conversations import Columns, Form, list_messages, pick, read_time, texts
 from miners.dialogues import write_dialogues
+from miners.documents import blank_to_null
 from miners.source import Reading
 from schemas.identity import hash_author
 from schemas.licenses import UNKNOWN
@@ -57,7 +58,9 @@ def join_parts(content: pl.Expr) -> pl.Expr:
 def _columns(reading: Reading) -> Columns:
     license_ = cast("Options", reading.options).license
     return {
-        "conversation_id": pl.concat_str(pl.lit(reading.community), pl.coalesce("id", "place"), separator="/"),
+        "conversation_id": pl.concat_str(
+            pl.lit(reading.community), pl.coalesce(blank_to_null(pl.col("id")), "place"), separator="/"
+        ),
         "user": hash_author("user", reading.community, reading.salt),
         "model": pl.col("model"),
         "created_at": read_time(pl.coalesce("created_at", "timestamp")),

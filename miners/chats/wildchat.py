@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from miners.conversations import MOMENT, Columns, Form, list_messages, pick, texts
 from miners.dialogues import Dialogue, write_dialogues
+from miners.documents import blank_to_null
 from miners.lessons import write_table
 from miners.source import Reading
 from schemas.identity import hash_author
@@ -63,7 +64,7 @@ def _columns(reading: Reading) -> Columns:
     """Say how CONVERSATION is made. A user is an address and a browser, and the same in every file and edition."""
     name = pl.coalesce("conversation_hash", "conversation_id")
     first = _FIRST.field("turn_identifier")
-    address = pl.coalesce("hashed_ip", _FIRST.field("hashed_ip"))
+    address = pl.coalesce(blank_to_null(ip) for ip in (pl.col("hashed_ip"), _FIRST.field("hashed_ip")))
     browser = [_of_header(field) for field in ("accept-language", "user-agent")]
     person = pl.when(address.is_not_null()).then(pl.concat_str(address, *browser, separator=" "))
     return {

@@ -335,4 +335,5 @@ SOURCE = Source(
     find=find,
     sample=write_sample,
     options=Options,
+    version=2,
 )

@@ -46,7 +46,7 @@ def corpus(tmp_path_factory):
     ]
     texts = pl.DataFrame(turns, schema=["query", "reply", "feedback", "label"], orient="row")
     model = train_model(texts.drop("label"), texts["label"].to_numpy(), iterations=15)
-    save_model(model, folder / "model", name="embedded/test", rubric="wildreward@1")
+    save_model(model, folder / "model", name="embedded/test", rubric="wildreward@2")
     return folder
 
 
@@ -236,7 +236,8 @@ def test_the_card_says_how_the_labels_came_about(built):
     assert "hash of their user, where none is known of their duplicate cluster: no user, no conversation" in card
 
 
-def test_the_cutting_of_the_work_changes_no_byte(built, corpus, tmp_path):
+def test_the_cutting_of_the_work_changes_no_byte(built, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("miners.chats.mining.texts._AT_ONCE", 1 << 12)  # bytes of prompts that are written at once
     manifests, engine = build(corpus, tmp_path, partitions={"slice_mib": 0.1, "bucket_mib": 0.1})
     assert engine.computed["chats"] > 3
     assert hashes_of(manifests["chats"]) == hashes_of(built[0])

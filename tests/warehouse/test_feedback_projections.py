@@ -84,6 +84,15 @@ def test_a_long_history_loses_its_beginning_and_never_the_response_its_end(word)
     assert 11_000 < len(text.encode()) < 12_300
 
 
+@pytest.mark.parametrize("less", range(4))
+def test_a_tail_that_is_denser_than_the_rest_is_cut_by_its_bytes(less):
+    rows = make([said("a" * 20_000 + "\N{GRINNING FACE}" * 4_000, "So?" + "!" * less)], [2], ["correction"])
+    [text] = project_ordinal(rows)["text"].to_pylist()
+    history = text.removeprefix("# History\n").partition("\n\n# Query")[0]
+    assert set(history) == {"\N{GRINNING FACE}"}
+    assert 0 <= 12_000 - len((history + "So?" + "!" * less + "An answer.").encode()) < 4
+
+
 def test_a_query_that_leaves_no_room_stands_alone():
     rows = make([said("x", "y", "z" * 20_000)], [2], ["correction"])
     [text] = project_ordinal(rows)["text"].to_pylist()

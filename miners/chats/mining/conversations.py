@@ -46,8 +46,12 @@ ROLES: Mapping[str, str] = {
 _ID = ("source", "conversation_id")
 _FIELDS = tuple(field.name for field in CONVERSATION.field("messages").type.value_type)
 _VISIBLE = r"[^\s\x00-\x1f\x7f\u{200B}-\u{200F}\u{2060}\u{FEFF}]"
+_NUMBERED = r"#[0-9]+$"  # an id that looks as if it had been invented here
 _FEWEST = 3  # messages that make a turn: query, reply and follow-up
 _KEPT = pl.col("reason").is_null()
+_KEYS = pl.col("messages").list.eval(
+    hash64(pl.element().struct.field("role"), pl.element().struct.field("content"))
+)  # of what each message says
 # a message of nobody that says nothing is an empty one; by somebody unknown, or with a text, it is a fault of its chat
 _IS_STRANGE = pl.col("role").is_null() & ~(pl.col("empty") & pl.col("unnamed"))
 
@@ -57,7 +61,9 @@ def assemble_chats(rows: pa.Table, *, turns: Turns, sample: float, seed: int, li
 
     A row's `part` is the number, from 0, of its first message in the conversation. A part is joined to the one before
     it if it begins where that ends, or repeats its last messages; else the conversation ends, and another begins, whose
-    id has `#2` behind it, `#3` and so on. Of several copies of one part the newest stays, or the longest of these.
+    id has `#2` behind it, `#3` and so on; an id that itself ends so has a number in any case (`a#2` becomes `a#2#1`),
+    so that no two conversations have one id. Of several copies of one part the newest stays, or the longest of these;
+    a part all of which stands inside an earlier one is a copy, too.
 
     turns: its gates (`toxic`, `redacted`), `max_messages` and `pii` are heeded here; one part that a gate refuses is
         enough to refuse the whole conversation. sample: share of conversations to look at, chosen by hash.
@@ -67,7 +73,7 @@ def assemble_chats(rows: pa.Table, *, turns: Turns, sample: float, seed: int, li
     """
     frame = pl.DataFrame(rows.select(CONVERSATION.names)).with_columns(reason=pl.lit(None, pl.String))
     frame = _mark_refused(frame, turns, sample, seed, licenses)
-    frame = _number_chats(_mark_copies(frame))
+    frame = _number_chats(_mark_contained(_mark_copies(frame)))
     messages = _list_messages(frame)
     frame = _mark(frame, DropReason.UNKNOWN_ROLE, _is_among(messages.filter(_IS_STRANGE)))
     ordered, repairs = _order(messages, turns.max_messages)
@@ -121,6 +127,21 @@ def _mark_copies(frame: pl.DataFrame) -> pl.DataFrame:
     return _mark(frame, DropReason.DUPLICATE_ID, pl.col("row").is_in(worse.implode()))
 
 
+def _mark_contained(frame: pl.DataFrame) -> pl.DataFrame:
+    """Mark parts that end before an earlier one does, and repeat it: they add nothing, and would cut the chat."""
+    end = pl.col("part").cast(pl.Int64) + pl.col("messages").list.len()
+    parts = frame.filter(_KEPT & pl.struct(_ID).is_duplicated()).with_columns(end=end)
+    parts = parts.with_columns(reach=pl.col("end").cum_max().over(_ID))
+    longest = pl.when(pl.col("end") == pl.col("reach")).then("row").forward_fill().over(_ID)
+    inner = parts.with_columns(outer=longest).filter(pl.col("end") < pl.col("reach"))
+    inner = inner.select("row", "outer", "part", said=_KEYS)
+    outer = parts.filter(pl.col("row").is_in(inner["outer"].implode())).select(outer="row", start="part", told=_KEYS)
+    found = inner.join(outer, on="outer", how="left")
+    there = pl.col("told").list.slice(pl.col("part") - pl.col("start"), pl.col("said").list.len())
+    copies = found.filter(there == pl.col("said"))["row"]
+    return _mark(frame, DropReason.DUPLICATE_ID, pl.col("row").is_in(copies.implode()))
+
+
 def _number_chats(frame: pl.DataFrame) -> pl.DataFrame:
     """Find out which parts are one `chat`, name it, and count the messages that each part repeats (`overlap`).
 
@@ -134,18 +155,18 @@ def _number_chats(frame: pl.DataFrame) -> pl.DataFrame:
     numbered = parts.join(_find_joins(several), on="row", how="left", maintain_order="left")
     numbered = numbered.with_columns(chat=pl.col("overlap").is_null().cum_sum().cast(pl.Int64))
     run = pl.col("chat") - pl.col("chat").min().over(_ID) + 1
-    name = pl.when(run > 1).then(pl.format("{}#{}", "conversation_id", run)).otherwise("conversation_id")
+    is_numbered = (run > 1) | pl.col("conversation_id").str.contains(_NUMBERED)
+    name = pl.when(is_numbered).then(pl.format("{}#{}", "conversation_id", run)).otherwise("conversation_id")
     numbered = numbered.select("row", "chat", chat_id=name, overlap=pl.col("overlap").fill_null(0))
     return frame.join(numbered, on="row", how="left", maintain_order="left")
 
 
 def _find_joins(parts: pl.DataFrame) -> pl.DataFrame:
     """Find parts that go on where the one before them ends: `row`, and how many messages they repeat (`overlap`)."""
-    message = pl.element().struct
     keys = parts.select(
         "row",
         "is_next",
-        keys=pl.col("messages").list.eval(hash64(message.field("role"), message.field("content"))),
+        keys=_KEYS,
         shared=(pl.col("part").cast(pl.Int64) + pl.col("messages").list.len()).shift() - pl.col("part"),
     )
     here, before, shared = pl.col("keys"), pl.col("keys").shift(), pl.col("shared")

@@ -1,6 +1,6 @@
 """Feedback: which labelled turns are released, and their texts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -53,7 +53,7 @@ def make_feedback(
     chosen = choose_labels(labelled, decisions, feedback, seed=seed)
     better = find_better(chats, labelled, feedback, hindsight)
     written = write_feedback(chats, chosen.kept, decisions, find_view(feedback.view), better)
-    return Outcome(written, chosen.dropped, chosen.rows_in)
+    return Outcome(pa.concat_tables([UNSPLIT.empty_table(), *written]), chosen.dropped, chosen.rows_in)
 
 
 def choose_labels(labelled: pa.Table, decisions: pa.Table, feedback: Feedback, *, seed: int = 0) -> Outcome:
@@ -84,8 +84,13 @@ def cap_users(rows: pa.Table, max_per_user: int | None, *, seed: int = 0) -> Out
 
 def write_feedback(
     chats: pa.Table, chosen: pa.Table, decisions: pa.Table, view: View, better: pl.DataFrame
-) -> pa.Table:
-    """Write chosen turns (LABELLED) with texts, category, ordinal and what `find_better` found: UNSPLIT, by uid."""
+) -> Iterator[pa.Table]:
+    """Write chosen turns (LABELLED) with texts, category, ordinal and what `find_better` found: UNSPLIT, by uid.
+
+    Tables follow each other, each of about 256 MiB of prompts, since all those of a partition may be more than an Arrow
+    array of texts can hold: a chat of 400 messages is written 200 times. Of no turns there is none.
+    """
+    chosen = chosen.sort_by("uid")
     clusters = pl.DataFrame(decisions.select(["group_id", "cluster_id"]))
     texts = TurnTexts(chats, chosen)
     said = texts.messages.frame["created_at"].gather(texts.reply)
@@ -107,9 +112,12 @@ def write_feedback(
         **{name: pl.lit(None, pl.String) for name in ("url", "attribution")},
     )
     described = described.with_columns(tokens=(pl.col("prompt_chars") + pl.col("response_chars")) // _CHARS_A_TOKEN)
-    columns = described.select(name for name in UNSPLIT.names if name != "prompt").to_arrow()
-    whole = columns.append_column(UNSPLIT.field("prompt"), texts.write_prompts()).select(UNSPLIT.names)
-    return whole.cast(UNSPLIT).sort_by("uid")
+    thin = described.select(name for name in UNSPLIT.names if name != "prompt")
+    at = 0
+    for prompts in texts.write_chunks():
+        columns = thin.slice(at, len(prompts)).to_arrow()
+        yield columns.append_column(UNSPLIT.field("prompt"), prompts).select(UNSPLIT.names).cast(UNSPLIT)
+        at += len(prompts)
 
 
 def _divide(kept: pl.DataFrame, gone: list[pl.DataFrame], rows_in: int, schema: pa.Schema) -> Outcome:

@@ -16,7 +16,7 @@ from miners.text.characters import Integers, lay_out
 from schemas.errors import PartitionError
 from schemas.signals import MESSAGES
 
-_AT_ONCE = 1 << 29  # bytes of prompts in one chunk: far below the 2 GiB that an Arrow string array can hold
+_AT_ONCE = 1 << 28  # bytes of prompts in one chunk: far below the 2 GiB that an Arrow string array can hold
 
 
 class Messages:
@@ -44,11 +44,15 @@ class TurnTexts:
 
     messages: those of all chats. chat: row of each turn's chat. first: place of its chat's first message among all
     messages. reply: place of its reply; the query is the message before, the follow-up the one behind.
-    Raises PartitionError where a chat is not there, or shorter than a turn says.
+    Raises PartitionError where a chat is not there, or there twice, or shorter than a turn says.
     """
 
     def __init__(self, chats: pa.Table, turns: pa.Table) -> None:
-        found = pc.index_in(turns["group_id"], value_set=chats["group_id"].combine_chunks())
+        names = chats["group_id"].combine_chunks()
+        if pc.count_distinct(names).as_py() < len(names):
+            twice = pl.Series(names)
+            raise PartitionError(f"two conversations of a partition are `{twice.filter(twice.is_duplicated())[0]}`")
+        found = pc.index_in(turns["group_id"], value_set=names)
         if found.null_count:
             lost = turns["group_id"].filter(pc.is_null(found))[0].as_py()
             raise PartitionError(f"turns of `{lost}` stand in a partition without that conversation")
@@ -74,9 +78,10 @@ class TurnTexts:
 
     def write_prompts(self) -> pa.ChunkedArray:
         """Give all that stands before each reply, as MESSAGES; it ends with the query."""
-        return pa.chunked_array(self._write_chunks(), type=MESSAGES)
+        return pa.chunked_array(self.write_chunks(), type=MESSAGES)
 
-    def _write_chunks(self) -> Iterator[pa.Array]:
+    def write_chunks(self) -> Iterator[pa.Array]:
+        """Give the same as one array of about 256 MiB after the other, made as it is asked for."""
         sizes = lay_out(self.messages.frame["content"].str.len_bytes().cast(pl.Int64).to_numpy())
         ends = np.cumsum(sizes[self.reply] - sizes[self.first])
         starts = np.flatnonzero(np.diff(ends // _AT_ONCE, prepend=-1))  # a chunk begins where a border is crossed

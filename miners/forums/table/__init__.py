@@ -88,4 +88,5 @@ SOURCE = Source(
     find=files.find,
     sample=write_sample,
     options=Options,
+    version=2,
 )

@@ -122,6 +122,18 @@ def test_parquet_may_hold_parts_too(tmp_path, read):
     assert (row["conversation_id"], said(row)) == ("a/5", [("user", "Hi"), ("assistant", None)])
 
 
+@pytest.mark.parametrize("time", [1706933106.5, "1706933106.5", "1.7069331065e9"])
+def test_seconds_may_have_a_fraction(tmp_path, read, time):
+    [row], _ = read(messages.SOURCE, write_lines(tmp_path / "a.jsonl", {"messages": CHAT, "created_at": time}))
+    assert row["created_at"].isoformat() == "2024-02-03T04:05:06.500000+00:00"
+
+
+def test_seconds_of_a_float_column_are_read(tmp_path, read):
+    pq.write_table(pa.table({"messages": [CHAT], "timestamp": [1.706933106e9]}), tmp_path / "a.parquet")
+    [row], _ = read(messages.SOURCE, tmp_path / "a.parquet")
+    assert row["created_at"].isoformat() == "2024-02-03T04:05:06+00:00"
+
+
 @pytest.mark.parametrize("time", ["2024-02-03T04:05:06Z", 1706933106, 1706933106000, "2024-02-03 04:05:06"])
 @pytest.mark.parametrize("column", ["created_at", "timestamp"])
 def test_times_are_read_in_every_spelling(tmp_path, read, time, column):
@@ -148,6 +160,15 @@ def test_conversations_without_ids_are_named_by_their_place(tmp_path, read):
     folder.rename(tmp_path / "moved")
     moved, _ = read(messages.SOURCE, tmp_path / "moved")
     assert [row["conversation_id"].replace("moved", "logs") for row in moved] == names
+
+
+def test_an_empty_name_is_none(tmp_path, read):
+    path = write_lines(tmp_path / "a.jsonl", {"messages": CHAT, "id": "", "user": ""}, {"messages": CHAT, "user": "u"})
+    first, second = read(messages.SOURCE, path)[0]
+    assert (first["conversation_id"], first["user"], len(second["user"])) == ("a/a.jsonl:0", None, 32)
+    rows = [{"conversation": name, "nr": 0, "role": "user", "content": "Hi"} for name in ("", "b")]
+    found, dropped = read(chat_table.SOURCE, write_lines(tmp_path / "t.jsonl", *rows))
+    assert ([row["conversation_id"] for row in found], dropped) == (["t/b"], ["bad_attribute"])
 
 
 def test_a_row_may_name_its_own_licence(tmp_path, read):
@@ -198,4 +219,16 @@ def test_messages_without_a_role_are_told_so(tmp_path):
     chat = [{"speaker": message["role"], "content": message["content"]} for message in CHAT]
     path = write_lines(tmp_path / "chats.jsonl", {"messages": chat}, {"messages": chat})
     with pytest.raises(InputError, match="no message of its first 2 rows says whose it is"):
+        messages.SOURCE.plan(str(path), messages.SOURCE.options(), 1 << 20)
+
+
+@pytest.mark.parametrize("form", ["lines", "parquet"])
+def test_messages_without_a_content_are_told_so(tmp_path, form):
+    chat = [{"role": message["role"], "text": message["content"]} for message in CHAT]
+    path = tmp_path / ("chats.jsonl" if form == "lines" else "chats.parquet")
+    if form == "lines":
+        write_lines(path, {"messages": chat})
+    else:
+        pq.write_table(pa.table({"messages": [chat]}), path)
+    with pytest.raises(InputError, match="no message of its beginning has `content`"):
         messages.SOURCE.plan(str(path), messages.SOURCE.options(), 1 << 20)

@@ -150,6 +150,20 @@ def test_several_gaps_make_several_conversations():
     assert show(chats[1]) == f"{FINE} a:four u:five"
 
 
+def test_an_id_that_looks_invented_is_no_other_chat_s():
+    chats, _ = assemble(row(name="a"), row(name="a", part=9), row(name="a#2"), row(name="a#2", part=9))
+    assert [chat["group_id"] for chat in chats] == ["s/a", "s/a#2", "s/a#2#1", "s/a#2#2"]
+
+
+def test_a_part_inside_an_earlier_one_is_a_copy_and_cuts_nothing():
+    parts = [row(f"{FINE} a:four u:five"), row("a:two u:three", part=1), row("a:four", part=3), row("a:six", part=5)]
+    [chat], dropped = assemble(*parts)
+    assert show(chat) == f"{FINE} a:four u:five a:six"
+    assert [drop["reason"] for drop in dropped] == ["duplicate_id"] * 2
+    others = assemble(parts[0], row("a:two u:other a:x u:y", part=0, name="d"), row(FINE, part=1))[0]
+    assert [chat["group_id"] for chat in others] == ["s/c", "s/c#2", "s/d"]  # what says something else stays
+
+
 def test_a_table_of_one_message_a_row_is_joined():
     rows = [row(word, part=number) for number, word in enumerate(FINE.split(), 1)]
     [chat], dropped = assemble(*rows)

@@ -6,10 +6,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from miners.chats.mining.feedback import UNSPLIT, cap_users, choose_labels, make_feedback
+from miners.chats.mining.feedback import UNSPLIT, cap_users, choose_labels, make_feedback, write_feedback
 from miners.chats.mining.hindsight import label_turns
+from miners.chats.mining.preferences import find_better
 from miners.chats.mining.views import VIEWS, find_view
-from schemas.chat_sections import Feedback
+from schemas.chat_sections import Feedback, Hindsight
 from schemas.errors import RecipeError
 from schemas.signals import FEEDBACK
 
@@ -43,6 +44,17 @@ def test_a_row_holds_the_texts_of_its_turn(chats):
     assert (row["label"], row["ordinal"], row["turn"], row["pii"], row["model"]) == (4, 3, 1, 2, "gpt")
     assert (row["prompt_chars"], row["tokens"], row["created_at"]) == (6, 2, DAY)
     assert (row["group_id"], row["cluster_id"], row["community"]) == ("test/a", "test/a", "test")
+
+
+def test_prompts_are_written_a_few_at_a_time_in_the_order_of_uids(chats, monkeypatch):
+    table, labelled = _labelled(chats, [1, 2, 4, 5, 1])
+    whole = make_feedback(table, labelled, ALL_KEPT, Feedback()).kept
+    better = find_better(table, labelled, Feedback(), Hindsight())
+    monkeypatch.setattr("miners.chats.mining.texts._AT_ONCE", 20)
+    tables = list(write_feedback(table, labelled, ALL_KEPT, find_view("wildreward"), better))
+    assert [written.num_rows for written in tables] != [5]
+    assert pa.concat_tables(tables).to_pylist() == whole.to_pylist()
+    assert whole["uid"].to_pylist() == sorted(labelled["uid"].to_pylist())
 
 
 def test_four_levels_are_left_of_five(chats):

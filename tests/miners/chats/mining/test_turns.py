@@ -63,6 +63,12 @@ def test_a_turn_without_its_conversation_is_refused(chats):
         join_texts(chats.table(chats.chat("b", "Q", "R", "F")), turns)
 
 
+def test_two_conversations_of_one_name_are_refused(chats):
+    table = chats.table(chats.chat("a", "Q", "R", "F"), chats.chat("a", "x", "y", "z"))
+    with pytest.raises(PartitionError, match=r"two conversations .* `test/a`"):
+        join_texts(table, chats.turns(table))
+
+
 @given(data=st.data())
 def test_turns_are_those_of_a_plain_loop(chats, data):
     said = data.draw(st.lists(st.lists(st.text(st.characters(codec="utf-8"), max_size=4), max_size=7), max_size=5))
