@@ -107,18 +107,20 @@ def show_row(root: str, release: str | None, uid: str) -> None:
     """Print one row, or the dropped rows that go by this reference; raises FatalError where there is neither."""
     from flows.pages import lay_out_drops, open_console
     from flows.presentations import presentation_of
-    from warehouse.inspection import find_dropped, find_row
+    from warehouse.inspection import find_dropped, find_row, read_row
     from warehouse.publication import find_release
+    from warehouse.shards import canonical_shards
 
     place = open_root(root)
     manifest = find_release(place, release)
     row = find_row(place, manifest, uid) if _UID.fullmatch(uid) else None
     drops = [] if row else find_dropped(place, manifest, uid)
     if row is None and not drops:
+        example = read_row(place, manifest, canonical_shards(manifest)[0], 0).values["uid"]
         raise FatalError(
             f"`{uid}` is neither a row of {manifest.name} ({manifest.build}) nor one of its dropped rows; expected the "
-            "first digits of a uid, or a reference such as stackexchange/COMMUNITY/ID. Of many rows dropped for one "
-            "reason, those beyond the recipe's `limits.kept_drops` were counted but not kept"
+            f"first digits of a uid, such as {example}, or the reference of a dropped row. Of many rows dropped for "
+            "one reason, those beyond the recipe's `limits.kept_drops` were counted but not kept"
         )
     open_console().print(presentation_of(manifest).lay_out_row(row) if row else lay_out_drops(drops))
 

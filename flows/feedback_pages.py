@@ -1,6 +1,7 @@
 """Pages of releases of feedback: one turn as it was said, and what is in the release."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from rich.console import Group
@@ -8,6 +9,7 @@ from rich.table import Table
 
 from flows.pages import fill_table, frame_text, list_facts, make_table, show
 from flows.summary import lay_out_distributions, lay_out_funnel, lay_out_splits
+from miners.chats.mining.rubrics import list_rubrics
 from schemas.manifest import ReleaseManifest
 from schemas.statistics import Collection, Distribution, FeedbackStatistics, LabelShare, UserDiversity
 from warehouse.inspection import Row
@@ -22,8 +24,8 @@ _FACTS = (
     "country",
     "license",
     "rubric",
-    "judge",
 )
+_MOST_VALUES = 20  # of a column
 _COLORS = {"user": "blue", "assistant": "green", "system": "white"}
 
 
@@ -34,12 +36,14 @@ def lay_out_feedback(row: Row) -> Group:
         frame_text(message["role"], ("", ""), message["content"], _COLORS.get(message["role"], "white"))
         for message in values["prompt"]
     ]
-    better = f"a later reply, turn {values.get('better_turn')}, that pleased"
+    better = f"a later reply, turn {values.get('better_turn')} (from 0), that pleased"
     origin = f"{values['community']}, {show(values['created_at'])}"
-    reply = (f"{values['model'] or 'a model'}, turn {values['turn']}", f"{values['tokens']:,} tokens with its prompt")
+    place = f"{values['model'] or 'a model'}, turn {values['turn']} (from 0)"
+    reply = (place, f"about {values['tokens']:,} tokens with its prompt")
     facts = [
         ("label", _name_label(values)),
-        ("judge", f"{values['judge_model']}, {values['agreement']:.0%} of its votes"),
+        ("judge", f"{values['judge_model']}, fingerprint {values['judge']}"),
+        ("agreement", f"{values['agreement']:.0%} of the judge's votes are for the label"),
         ("probabilities", _list_probabilities(values)),
         ("origin", _tell_origin(values)),
         *((name, values[name]) for name in _FACTS),
@@ -57,20 +61,26 @@ def lay_out_feedback(row: Row) -> Group:
 
 
 def _name_label(values: Mapping[str, Any]) -> str:
-    place = "" if values["ordinal"] is None else f", level {values['ordinal']} of 4"
-    return f"{values['label']} {values['category']}{place}"
+    place = "" if values["ordinal"] is None else f"; level {values['ordinal']} of 4, from rejected to pleased"
+    return f"{values['category']}, label {values['label']} of the rubric{place}"
 
 
 def _list_probabilities(values: Mapping[str, Any]) -> str | None:
+    """List the probabilities under the names of the rubric's labels; under their numbers where it is not known."""
     probs = values["label_probs"]
-    return None if probs is None else ", ".join(f"{at} {prob:.2f}" for at, prob in enumerate(probs, start=1))
+    if probs is None:
+        return None
+    known = {rubric.id: rubric.categories for rubric in list_rubrics()}
+    names = known.get(values["rubric"], tuple(str(at) for at in range(1, len(probs) + 1)))
+    return ", ".join(f"{name} {prob:.2f}" for name, prob in zip(names, probs, strict=True))
 
 
 def _tell_origin(values: Mapping[str, Any]) -> str:
     own = f"the judge's own label is {values['first_label']}"
     if values["origin"] == "hindsight":
         return f"hindsight: the label of turn {values['label_turn']}, alike by {values['likeness']:.2f}; {own}"
-    return f"refusal: the judge looked at it again; {own}" if values["origin"] == "refusal" else str(values["origin"])
+    told = {"refusal": f"refusal: the judge looked at it again; {own}", "direct": "direct: the judge's own label"}
+    return told.get(values["origin"], str(values["origin"]))
 
 
 def lay_out_feedback_statistics(statistics: FeedbackStatistics, _manifest: ReleaseManifest) -> Group:
@@ -81,7 +91,7 @@ def lay_out_feedback_statistics(statistics: FeedbackStatistics, _manifest: Relea
         "prompt characters": statistics.prompt_chars,
         "response characters": statistics.response_chars,
         "feedback characters": statistics.feedback_chars,
-        "place in the conversation": statistics.turn,
+        "turn in its conversation, from 0": statistics.turn,
         "turns a conversation": statistics.rows_per_conversation,
         **({"turns a user": users.rows_per_user} if users.rows_per_user else {}),
     }
@@ -94,6 +104,7 @@ def lay_out_feedback_statistics(statistics: FeedbackStatistics, _manifest: Relea
         _lay_out_collections(statistics.communities),
         lay_out_distributions(measures),
         _lay_out_users(users),
+        *([_lay_out_failures(statistics.failures)] if statistics.failures else []),
         _lay_out_counts(statistics),
     )
 
@@ -117,7 +128,8 @@ def _lay_out_labels(title: str, labels: Mapping[str, LabelShare], published: Map
 
 
 def _lay_out_collections(collections: Mapping[str, Collection]) -> Table:
-    table = make_table("collection", "turns", "masked", "languages", numbers=("turns", "masked"), title="collections")
+    title = "collections (masked: personal data replaced)"
+    table = make_table("collection", "turns", "masked", "languages", numbers=("turns", "masked"), title=title)
     return fill_table(
         table,
         (
@@ -134,28 +146,44 @@ def _lay_out_collections(collections: Mapping[str, Collection]) -> Table:
 
 def _lay_out_users(users: UserDiversity) -> Table:
     shares = {
-        "of the 1% of users with the most turns": users.top_hundredth,
-        "of the 10% of users with the most turns": users.top_tenth,
+        "turns by the 1% of users with the most, at least one": users.top_hundredth,
+        "turns by the 10% of users with the most": users.top_tenth,
     }
+    gini = None if users.gini is None else f"{users.gini:.2f}"
     rows = [
         *((name, None if share is None else f"{share:.1%}") for name, share in shares.items()),
-        ("Gini coefficient of turns over users", None if users.gini is None else f"{users.gini:.2f}"),
+        ("Gini coefficient: 0 if all give as many, near 1 if one gives all", gini),
         ("turns of unknown users", f"{users.rows_without:,}"),
     ]
-    return fill_table(make_table("users", "share", numbers=("share",), title="user diversity"), rows)
+    title = "how turns with a known user are spread over users"
+    return fill_table(make_table("figure", "value", numbers=("value",), title=title), rows)
+
+
+def _lay_out_failures(failures: Mapping[str, int]) -> Table:
+    table = make_table("asking that ended as", "turns", numbers=("turns",), title="turns without a verdict")
+    return fill_table(table, ((state, f"{count:,}") for state, count in failures.items()))
 
 
 def _lay_out_counts(statistics: FeedbackStatistics) -> Table:
     counted = {
-        "origin": statistics.origins,
+        "label's origin": statistics.origins,
         "judge": statistics.judges,
         "rubric": statistics.rubrics,
-        "asking that ended as": statistics.failures,
-        "language": statistics.languages,
+        "query's language": statistics.languages,
         "model": statistics.models,
-        "country": statistics.countries,
+        "user's country": statistics.countries,
         "licence": statistics.licenses,
     }
-    rows = [(f"{what} {name}", f"{count:,}") for what, counts in counted.items() for name, count in counts.items()]
-    rows.append(("with a later reply that pleased", f"{statistics.better:,}"))
-    return fill_table(make_table("of all turns", "turns", numbers=("turns",), title="counts"), rows)
+    rows = [row for what, counts in counted.items() for row in _list_commonest(what, counts)]
+    if statistics.better is not None:
+        rows.append(("with a later reply that pleased (`better`)", f"{statistics.better:,}"))
+    return fill_table(make_table("of the released turns", "turns", numbers=("turns",), title="counts"), rows)
+
+
+def _list_commonest(what: str, counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """List values, the largest first, and how many more there are than are worth reading."""
+    for name, count in islice(counts.items(), _MOST_VALUES):
+        yield f"{what} {name}", f"{count:,}"
+    rest = list(counts.values())[_MOST_VALUES:]
+    if rest:
+        yield f"{what}, and {len(rest):,} more", f"{sum(rest):,}"

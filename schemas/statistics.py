@@ -181,14 +181,15 @@ class FeedbackStatistics(Record):
     """{category: share that the view's paper reports of its first pass}; empty where it reports none."""
     labels: dict[str, LabelShare]
     """{category: released rows}"""
-    better: int
-    """Rows with a later reply that pleased where theirs did not: candidates for pairs."""
+    better: int | None
+    """Rows with a later reply that pleased where theirs did not: candidates for pairs; null in releases that were made
+    before they were looked for."""
     origins: dict[str, int]
     judges: dict[str, int]
     """{judge's model: rows}"""
     rubrics: dict[str, int]
     languages: dict[str, int]
-    """{ISO 639 code of the query: rows}; of languages, models and countries the twenty commonest."""
+    """{ISO 639 code of the query: rows}; the commonest first, as models and countries are."""
     models: dict[str, int]
     """{model that wrote the response: rows}"""
     countries: dict[str, int]

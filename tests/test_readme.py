@@ -59,6 +59,7 @@ def place(tmp_path_factory):
     find_source("wildchat").sample(chats, 200)
     item = {"question": "How many of the nine apples are left to Ada after tea?", "answer": "Four. #### 4"}
     (benchmarks / "gsm8k_test.jsonl").write_text(json.dumps(item))
+    (folder / "gold.csv").write_text("conversation_id,turn,label\nnobody,0,3\n")
     return folder
 
 
@@ -69,11 +70,13 @@ def test_the_two_commands_stand_in_the_readme():
 
 def test_the_commands_run_as_they_stand(place):
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("uv run revealed")]
-    assert len(commands) == 12
+    assert len(commands) == 15
     for command in commands:
         arguments = shlex.split(command, comments=True)[3:]
         if arguments[0] == "schedule":  # needs a server: tests/flows/test_deployments.py runs it
             arguments = ["schedule", "--help"]
+        if arguments[:2] in (["judge", "serve"], ["judge", "distill"]):  # need vLLM, and answers: tests/flows/judging
+            arguments.append("--help")
         if "UID" in arguments:
             arguments[arguments.index("UID")] = first_uid(place / "warehouse")
         done = revealed(arguments, place)
@@ -88,7 +91,7 @@ def test_the_recipes_are_built_by_the_commands():
 
 def test_every_command_that_is_named_in_the_text_is_one():
     named = re.findall(r"`revealed ([^`]+)`", README)
-    expected = {"source new NAME", "audit continuity RELEASE", "quality train RECIPE", "judge serve --recipe FILE"}
+    expected = {"source new NAME", "audit continuity RELEASE", "quality train RECIPE", "judge train FOLDER"}
     assert expected <= set(named)
     for command in named:
         found, words = main, shlex.split(command)
@@ -103,7 +106,7 @@ def test_lines_of_the_readme_fit():
 
 
 def test_the_code_runs_as_it_stands(place):
-    code = blocks("python")[0]
+    code = "\n".join(blocks("python"))
     for recipe, name in (("recipe.yaml", "my-forums"), ("math.yaml", "math"), ("chats.yaml", "chats")):
         assert revealed(["build", recipe, "--root", "warehouse"], place).returncode == 0
         build = find_release(Root(str(place / "warehouse")), name).build
@@ -111,6 +114,7 @@ def test_the_code_runs_as_it_stands(place):
     code += "\nassert {'chosen', 'rejected'} == set(train.column_names) < set(pairs.column_names)\n"
     code += "assert len(windows[0]['prefix']) == 32\n"
     code += "assert {'text', 'ordinal_targets'} <= set(rated.column_names)\n"
+    code += "assert {'conversation_id', 'turn', 'label'} < set(pl.read_csv('gold.csv').columns)\n"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=place,

@@ -40,7 +40,6 @@ _KEYS = ["column", "value"]
 _USERS = pl.Schema({"user": pl.UInt64, "count": pl.UInt64})
 _PARTS = pl.Schema({"community": pl.String, "language": pl.String, "rows": pl.UInt64, "masked": pl.UInt64})
 
-_MOST_VALUES = 20
 _Z = 1.959964  # standard deviations that leave 2.5% on each side
 _STAGE = "labels"
 
@@ -57,7 +56,7 @@ def feedback_statistics(
     """
     schemas = (COUNTS, _COUNTED, _LABELLED, _USERS, _PARTS)
     counts, values, labels, users, parts = (pl.DataFrame(schema=schema) for schema in schemas)
-    better = 0
+    better: int | None = None
     for shard in canonical_shards(manifest):
         rows = read_columns(root, manifest, shard, _COLUMNS)
         counts = add_up([counts, *count_measures(rows, _MEASURES)], ["measure", "value"])
@@ -65,7 +64,8 @@ def feedback_statistics(
         labels = add_up([labels, _count_labels(rows, pl.col("category"))], ["label", "unit"])
         users = add_up([users, _count_users(rows)], ["user"])
         parts = add_up([parts, _count_parts(rows)], ["community", "language"])
-        better += rows["better_turn"].count()
+        if "better_turn" in rows.columns:  # releases of before have no such column
+            better = (better or 0) + rows["better_turn"].count()
     judged, failures = _read_judged(root, manifest, categories)
     conversations = distribution(rows_a_group(root, manifest))
     figures: dict[str, Any] = {name: _values_of(values, column) for name, column in _VALUES.items()}
@@ -177,9 +177,9 @@ def _count_values(rows: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def _values_of(values: pl.DataFrame, column: str) -> dict[str, int]:
-    """Give the counts of one column, the largest first, as many as are worth reading."""
+    """Give the counts of one column, the largest first."""
     own = values.filter(pl.col("column") == column).sort("count", "value", descending=[True, False])
-    return dict(zip(own["value"].head(_MOST_VALUES), own["count"].head(_MOST_VALUES), strict=True))
+    return dict(zip(own["value"], own["count"], strict=True))
 
 
 def _count_parts(rows: pl.DataFrame) -> pl.DataFrame:

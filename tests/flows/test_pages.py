@@ -3,17 +3,21 @@
 from datetime import UTC, datetime
 from io import StringIO
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
+from flows.feedback_pages import lay_out_feedback, lay_out_feedback_statistics
 from flows.pages import lay_out_drops, lay_out_report, lay_out_row, show
 from flows.summary import lay_out_funnel, lay_out_rules, write_loading
 from miners.forums.mining.views import find_view
 from schemas.drops import describe
 from schemas.manifest import FunnelRow, ReleaseManifest, SplitSummary
 from schemas.recipe import Custom
+from schemas.statistics import Distribution, FeedbackStatistics
+from warehouse.feedback_statistics import describe_users
 from warehouse.inspection import Dropped, Row
 from warehouse.root import Root
 from warehouse.verification import Problem, Report
@@ -136,6 +140,42 @@ def test_a_stage_with_many_reasons_names_the_four_largest() -> None:
     assert "6 reason_6, 5 reason_5, 4 reason_4, 3 reason_3, and 2 more" in page
 
 
+def test_of_the_models_of_a_release_the_commonest_are_shown_and_the_rest_counted() -> None:
+    some = Distribution(rows=1, mean=1, min=1, p5=1, p25=1, median=1, p75=1, p95=1, max=1)
+    measures = ("rows_per_conversation", "turn", "prompt_chars", "response_chars", "feedback_chars")
+    counts = ("splits", "communities", "licenses", "judged", "failures", "published", "labels", "origins", "judges")
+    models = {f"model-{at}": 10 for at in range(25)}
+    statistics = FeedbackStatistics.model_validate(
+        {name: {} for name in (*counts, "rubrics", "languages", "countries")}
+        | dict.fromkeys(measures, some)
+        | {"release": "a", "build": "b", "rows": 250, "funnel": (), "better": 0, "conversations": 1, "models": models}
+        | {"users": describe_users(pl.Series([], dtype=pl.UInt64), 250), "failures": {"timeout": 3}}
+    )
+    page = draw(lay_out_feedback_statistics(statistics, manifest()))
+    assert page.count("model model-") == 20
+    [rest] = [line.split() for line in page.splitlines() if "model, and" in line]
+    assert rest == ["model,", "and", "5", "more", "50"]
+    assert page.index("timeout") < page.rindex("of the released turns") < page.index("model model-0")
+
+
+@pytest.mark.parametrize(
+    ("rubric", "probabilities"),
+    [("nof@1", "UR1 0.10, UR2 0.05, UR3 0.05, UR4 0.05, UR5 0.05"), ("of before@1", "1 0.10")],
+)
+def test_a_rated_turn_is_shown_in_words_and_letter_by_letter(rubric: str, probabilities: str) -> None:
+    texts = {"prompt": [{"role": "user", "content": HOSTILE}], "response": HOSTILE, "feedback": HOSTILE}
+    label = {"label": 6, "category": "none", "ordinal": None, "label_probs": [0.1, *[0.05] * 4, 0.7], "rubric": rubric}
+    judge = {"judge_model": "m", "judge": "b" * 64, "agreement": 2 / 3, "origin": "direct", "first_label": 6}
+    place = {"model": "some-model", "turn": 2, "tokens": 1234, "community": "wildchat", "created_at": None}
+    names = ("uid", "group_id", "cluster_id", "user", "split", "language", "country", "license")
+    page = draw(lay_out_feedback(Row("a", 0, {**dict.fromkeys(names), **texts, **label, **judge, **place})))
+    assert probabilities in page
+    assert page.count("[bold]x[/bold] [link=https://evil.example.com]y[/link]") == 3
+    assert not set("\x1b\x9b\u202e") & set(page)
+    for words in ("turn 2 (from 0)", "about 1,234 tokens", "none, label 6 of the rubric", "67% of the judge's votes"):
+        assert words in page
+
+
 def test_every_rule_of_a_view_says_how_many_pass_and_how_many_fail() -> None:
     funnel = [
         FunnelRow(stage="draw", source="a", rows_in=10, rows_out=4, dropped={"tied": 1, "not_later": 5}),
@@ -152,9 +192,9 @@ def test_every_rule_of_a_view_says_how_many_pass_and_how_many_fail() -> None:
     assert found["not_later"] == ["19", "14", "5"]
 
 
-def test_a_release_in_a_store_is_loaded_by_its_files() -> None:
+def manifest() -> ReleaseManifest:
     split = SplitSummary(rows=1, shards=1, rows_per_shard=1, tail_rows=0)
-    manifest = ReleaseManifest(
+    return ReleaseManifest(
         name="a",
         build="b",
         route="forums",
@@ -168,5 +208,8 @@ def test_a_release_in_a_store_is_loaded_by_its_files() -> None:
         communities={},
         catch_curve=(),
     )
-    written = write_loading(manifest, Root("memory://root"))
+
+
+def test_a_release_in_a_store_is_loaded_by_its_files() -> None:
+    written = write_loading(manifest(), Root("memory://root"))
     assert 'load_dataset("parquet", data_files={"train": "memory:///root/releases/a/b/trl/train/*.parquet"})' in written

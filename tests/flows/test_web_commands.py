@@ -1,6 +1,7 @@
 """The command line on a warehouse with a forum and a corpus: what it shows of a release of continuations."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,17 @@ def test_a_continuation_is_shown_as_it_reads_and_does_nothing(place: Path) -> No
     assert not set("\x1b\x9b") & set(shown.stdout)
     order = ["prefix", "64 tokens", "suffix", "128 tokens", "fixed, at character", str(values["uid"]), "shard"]
     assert sorted(order, key=shown.stdout.index) == order
+
+
+@pytest.mark.parametrize("release", ["both-forums", "both-web"])
+def test_the_example_of_a_row_is_one_of_the_release_at_hand(place: Path, release: str) -> None:
+    where = ("--root", place / "root", "--release", release)
+    refused = revealed("show", "nothing", *where)
+    assert refused.exit_code == 2
+    assert "stackexchange" not in refused.stderr
+    found = re.search(r"such as (\w{32})", refused.stderr)
+    assert found is not None
+    assert revealed("show", found[1], *where).exit_code == 0
 
 
 def test_a_warehouse_with_both_releases_is_sound(place: Path) -> None:

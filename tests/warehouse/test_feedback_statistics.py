@@ -3,7 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.feedback_statistics import describe_users, share_labels
+from schemas.manifest import ReleaseManifest, Shard
+from schemas.signals import FEEDBACK
+from warehouse.feedback_statistics import _values_of, describe_users, feedback_statistics, share_labels
+from warehouse.root import Root
 
 NAMES = ("bad", "neutral", "good")
 
@@ -35,6 +38,23 @@ def test_a_label_that_all_have_is_not_certain():
     assert 0.6 < found.low < 0.7  # as of eight turns
 
 
+@pytest.mark.parametrize(("absent", "expected"), [(["better", "better_turn"], None), ([], 1)])
+def test_a_release_from_before_a_column_is_described_without_its_figure(tmp_path, absent, expected):
+    shard = Shard(path="train/a.parquet", split="train", config="feedback", rows=2, row_groups=1, bytes=0, sha256="")
+    nothing = {name: {} for name in ("recipe", "columns_hash", "splits", "licenses", "communities")}
+    of_a_build = {"name": "old", "build": "b", "route": "chats", "code_version": "", "catch_curve": (), "funnel": ()}
+    manifest = ReleaseManifest(shards=(shard,), **nothing, **of_a_build)
+    numbers = {name: [0, 4] for name in ("turn", "prompt_chars", "response_chars", "feedback_chars", "pii")}
+    rows = pl.DataFrame({"community": ["c"] * 2, "group_id": ["g"] * 2, "category": ["good"] * 2, **numbers})
+    values = {**rows.to_dict(as_series=False), "better_turn": [2, None]}
+    known = [values.get(name, [None] * 2) for name in FEEDBACK.names]
+    table = pl.DataFrame(dict(zip(FEEDBACK.names, known, strict=True))).drop(absent)
+    (tmp_path / "releases/old/b/train").mkdir(parents=True)
+    table.write_parquet(tmp_path / "releases/old/b" / shard.path)
+    found = feedback_statistics(Root(str(tmp_path)), manifest, NAMES, {})
+    assert (found.rows, found.better) == (2, expected)
+
+
 def test_of_no_turns_nothing_is_said():
     assert share_labels(labels(), NAMES) == {}
 
@@ -48,6 +68,12 @@ def test_users_are_described_as_by_the_definitions(counts, without):
     most = sorted(counts, reverse=True)[: -(-len(counts) // 10)]
     assert found.top_tenth == pytest.approx(sum(most) / sum(counts))
     assert found.top_hundredth == pytest.approx(max(counts) / sum(counts))
+
+
+def test_no_value_is_left_out():
+    rows = [("model", f"m{at:02}", 100 - at) for at in range(50)]
+    values = pl.DataFrame(rows, {"column": pl.String, "value": pl.String, "count": pl.UInt64}, orient="row")
+    assert list(_values_of(values, "model").items()) == [(name, count) for _, name, count in rows]
 
 
 def test_without_users_there_is_nothing_to_describe():

@@ -1,7 +1,9 @@
 """Features of follow-ups, in columns: hashed n-grams of what is said, cues, and how it relates to query and reply.
 
-Of long messages the beginning and the end are read: what lies between is mostly pasted. Everything is a function of one
-row alone and hashes are stable ones, so that a turn has the same features in every partition and on every machine.
+Of long messages the beginning and the end are read: what lies between is mostly pasted. A message ends for us with its
+first 8,000 characters: of a longer follow-up "the end" is the end of those, and a verdict below a long paste is missed;
+only a reply's code and its last mark are looked up in the whole. Everything is a function of one row alone and hashes
+are stable ones, so that a turn has the same features in every partition and on every machine.
 """
 
 import numpy as np

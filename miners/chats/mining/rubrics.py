@@ -43,7 +43,7 @@ class Rubric:
 
     @property
     def id(self) -> str:
-        """Name and version, as answers and verdicts carry it: `wildreward@1`."""
+        """Name and version, as answers and verdicts carry it: `wildreward@2`."""
         return f"{self.name}@{self.version}"
 
     @property

@@ -1,3 +1,5 @@
+from importlib.resources import files
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miners.chats.embedded.features import BUCKETS, NAMES, describe
+from miners.chats.embedded.model import CARD
 
 MESSAGES = st.text(max_size=60) | st.sampled_from(["thanks!", "it doesn't work", "не работает", "继续", "", "a" * 5000])
 EXCHANGES = st.lists(st.tuples(MESSAGES, MESSAGES, MESSAGES), min_size=1, max_size=8)
@@ -70,6 +73,13 @@ def test_a_repeated_query_is_told_from_a_repeated_word():
 def test_the_last_line_of_a_long_log_is_read():
     log = "starting\n" * 500 + "KeyError: 'oven'"
     assert "says:error" in cues("run it", "```python\nrun()\n```", log)
+
+
+def test_behind_8000_characters_a_follow_up_is_not_read_and_the_card_says_so():
+    paste = "some pasted words " * 500
+    assert np.array_equal(*describe(as_texts([("q", "r", paste), ("q", "r", paste + "thanks!")])).toarray())
+    card = files("miners.chats.embedded").joinpath("shipped", CARD).read_text(encoding="utf-8")
+    assert "first 8,000 characters" in " ".join(card.split())
 
 
 def test_nulls_count_as_empty():

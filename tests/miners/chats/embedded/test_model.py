@@ -91,7 +91,7 @@ def test_equal_labels_fall_to_the_middle():
 
 
 def test_a_model_comes_back_as_it_was_saved(trained, tmp_path):
-    judge = save_model(trained, tmp_path, name="student/1", rubric="wildreward@1")
+    judge = save_model(trained, tmp_path, name="student/1", rubric="wildreward@2")
     again = open_model(str(tmp_path))
     assert np.array_equal(again.model.weights, trained.weights)
     assert again.manifest == judge.manifest
@@ -117,14 +117,14 @@ def _age(folder):
     ],
 )
 def test_a_folder_that_is_not_whole_is_refused(trained, tmp_path, harm, message):
-    save_model(trained, tmp_path, name="student/1", rubric="wildreward@1")
+    save_model(trained, tmp_path, name="student/1", rubric="wildreward@2")
     harm(tmp_path)
     with pytest.raises(InputError, match=message):
         open_model(str(tmp_path))
 
 
 def test_pickles_are_never_read(trained, tmp_path):
-    judge = save_model(trained, tmp_path, name="student/1", rubric="wildreward@1")
+    judge = save_model(trained, tmp_path, name="student/1", rubric="wildreward@2")
     np.savez(tmp_path / WEIGHTS, weights=np.array([{}]), bias=np.zeros(5), temperature=np.ones(()))
     sha256 = hashlib.sha256((tmp_path / WEIGHTS).read_bytes()).hexdigest()
     (tmp_path / MANIFEST).write_text(judge.manifest.model_copy(update={"sha256": sha256}).model_dump_json())

@@ -215,7 +215,7 @@ def test_the_majority_decides():
     found = decide(ok(2), ok(4), ok(4))
     assert (found["state"], found["label"], found["label_probs"]) == ("ok", 4, None)
     assert found["agreement"] == pytest.approx(2 / 3)
-    assert (found["judge"], found["judge_model"], found["rubric"]) == ("j", "m", "wildreward@1")
+    assert (found["judge"], found["judge_model"], found["rubric"]) == ("j", "m", "wildreward@2")
 
 
 def test_of_a_tie_the_more_probable_answer_wins():

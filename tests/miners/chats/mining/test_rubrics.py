@@ -4,13 +4,14 @@ from importlib.resources import files
 import pytest
 
 from miners.chats.mining.rubrics import find_rubric, list_rubrics, parse_rubric
+from miners.chats.mining.views import VIEWS
 from schemas.errors import InputError, RecipeError
 
 HASHES = {  # of each version's file: whoever changes one raises its version, and adds a line here
     "nof@1": "6c144d33c850b37a",
     "refusal@1": "610b79e41b54d1fe",
-    "wildfeedback@1": "7c66ae718c37131c",
-    "wildreward@1": "c8d09223f51d3c5e",
+    "wildfeedback@2": "087b9312e9e3de7f",
+    "wildreward@2": "1aca921bc11d4dc2",
 }
 SOUND = """---
 name: toy
@@ -37,12 +38,18 @@ def test_a_changed_rubric_has_a_new_version():
 
 def test_the_rubrics_have_the_answers_that_the_steps_rely_on():
     found = {rubric.name: (rubric.answers, rubric.categories, rubric.neutral) for rubric in list_rubrics()}
-    levels = ("rejection", "correction", "neutral", "engagement", "satisfaction")
+    levels = ("rejection", "correction", "neutral", "positive_engagement", "satisfaction")
     assert found["wildreward"] == (("1", "2", "3", "4", "5"), levels, "3")
     refusals = ("false_refusal", "rightly_refused", "no_refusal")
     assert found["refusal"] == (refusals, refusals, "no_refusal")
     assert found["wildfeedback"][0] == ("satisfied", "dissatisfied", "neither")
     assert found["nof"][1] == ("UR1", "UR2", "UR3", "UR4", "UR5", "none")
+
+
+def test_a_label_has_one_name_in_rubric_and_view():
+    assert {view.name: find_rubric(view.rubric).categories for view in VIEWS.values()} == {
+        view.name: view.categories for view in VIEWS.values()
+    }
 
 
 def test_the_refusal_rubric_does_not_show_what_the_user_thought_of_it():
