@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -52,7 +52,7 @@ REFUSALS = Round(
 )
 
 _REFUSAL_RUBRIC = "refusal"
-_ASKED = {"model", "revision", "votes", "temperature", "history_chars", "query_chars", "reply_chars"}
+_ASKED = {"model", "revision", "votes", "temperature", "max_tokens", "history_chars", "query_chars", "reply_chars"}
 """Of the recipe's `judge`, what changes a question or its answer."""
 
 
@@ -133,7 +133,7 @@ def _ask(
     known = {} if sure is None else {"sure": sure}
     questions = plan.each(around.questions, {**about, **known}, given)
     ledger = open_ledger(plan.root)
-    answerer = _Later(partial(_open_answerer, judge, rubric))
+    answerer = _Later(partial(_open_answerer, judge, rubric, plan.folder))
     ask_questions(flat(questions), answerer, ledger, reporter=plan.engine.reporter, judge=judge)
 
     def decide(source: str, at: int) -> Work:
@@ -147,20 +147,17 @@ def _ask(
 
 @dataclass(frozen=True, slots=True)
 class _Later:
-    """An Answerer that is opened when there is something to ask: a build that asks nothing needs no server."""
+    """An Answerer that is opened when it is asked: a build that asks nothing needs no server."""
 
     open: Callable[[], Answerer]
 
     def answer(self, questions: Iterable[pa.Table], sink: Callable[[pa.Table], None]) -> None:
-        """Ask, if there is a question."""
-        rest = iter(questions)
-        first = next(rest, None)
-        if first is not None:
-            self.open().answer(chain((first,), rest), sink)
+        """Open it, and ask."""
+        self.open().answer(questions, sink)
 
 
-def _open_answerer(judge: Judge, rubric: Rubric) -> Answerer:
-    return open_offline(judge, rubric) if judge.kind == "offline" else Client(judge, rubric, say=_say)
+def _open_answerer(judge: Judge, rubric: Rubric, folder: Path) -> Answerer:
+    return open_offline(judge, rubric, folder) if judge.kind == "offline" else Client(judge, rubric, say=_say)
 
 
 def _say(words: str) -> None:

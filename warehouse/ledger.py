@@ -1,9 +1,10 @@
 """The ledger: every answer of a judge that was ever paid for, appended as it comes and never changed.
 
 A writer has a log of its own, to which answers are appended in one write: a process that is killed loses nothing that
-it was told of. Full logs, and those of writers that are gone, become sorted Parquet segments; many small segments
-become one. A root in a store cannot append: there the logs lie in the machine's temporary folder, and every hundred
-answers are uploaded. What a killed writer left there is uploaded by the next one on that machine.
+it was told of, and a power cut takes the answers of a few seconds at most (`warehouse/_answer_logs.py` says which).
+Full logs, and those of writers that are gone, become sorted Parquet segments; many small segments become one. A root
+in a store cannot append: there the logs lie in the machine's temporary folder, and every hundred answers are uploaded.
+What a killed writer left there is uploaded by the next one on that machine.
 
 Logs and segments may hold an answer twice; readers take the one that counts.
 """
@@ -210,14 +211,20 @@ class Writer:
 
 
 def write_segment(root: Root, rows: pl.DataFrame) -> str:
-    """Write rows (ANSWER) as a segment, named by its content -> its key; no rows are no segment."""
+    """Write rows (ANSWER) as a segment, named by its content -> its key; no rows are no segment.
+
+    It is on the disk before it is there under its key, and so before anybody removes what it was made of.
+    """
     if rows.is_empty():
         return ""
     table = rows.sort("key", "answered_at").unique(maintain_order=True).to_arrow().cast(ANSWER)
     file = BytesIO()
     pq.write_table(table, file, compression="zstd", row_group_size=_GROUP_ROWS)
     key = f"{_SEGMENTS}/{hashlib.sha256(file.getbuffer()).hexdigest()[:32]}.parquet"
-    root.write(key, file.getvalue())
+    with root.staged(key) as path, path.open("wb") as staged:
+        staged.write(file.getbuffer())
+        staged.flush()
+        os.fsync(staged.fileno())
     return key
 
 

@@ -158,7 +158,7 @@ class Root:
                     fs.copy(self.path(key), str(temporary))
                 temporary.replace(target)
             finally:
-                temporary.unlink(missing_ok=True)  # it stays where the target is a link to the same file (POSIX, rename)
+                temporary.unlink(missing_ok=True)  # rename leaves it where the target links to the same file
 
     def keys(self, prefix: str) -> dict[str, int]:
         """List every file under a folder: {key: bytes}; empty where there is no such folder."""

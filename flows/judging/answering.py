@@ -25,13 +25,11 @@ class Headway:
     """How far an asking has got.
 
     done: questions that ended, whatever their state, of `total` where that is known. rate: done in a second, of late.
-    in_flight, limit: requests under way, and how many may be. tries: requests that ended.
+    tries: requests that ended.
     """
 
     done: int = 0
     total: int | None = None
-    in_flight: int = 0
-    limit: int = 0
     seconds: float = 0.0
     rate: float = 0.0
     tries: int = 0
@@ -43,7 +41,3 @@ class Headway:
     def eta(self) -> float | None:
         """Seconds to the end at the rate of late; None where the end or the rate is unknown."""
         return None if self.total is None or self.rate <= 0 else max(0, self.total - self.done) / self.rate
-
-
-def say_nothing(headway: Headway) -> None:
-    """Take no notice."""

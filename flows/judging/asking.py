@@ -90,11 +90,15 @@ def ask_questions(
 
 
 def digest_answers(ledger: Ledger, keys: pa.Array | pa.ChunkedArray) -> str:
-    """Name what the ledger says about keys, 32 hex digits: equal where key, state, answer and probs are.
+    """Name what the ledger says about keys, as `name_answers` does."""
+    return name_answers(ledger.find(keys))
+
+
+def name_answers(found: pa.Table) -> str:
+    """Name answers (ANSWER, as `Ledger.find` sorts them), 32 hex digits: equal where key, state, answer and probs are.
 
     When it was asked, with how many tries and tokens, and in which words it failed, is no part of it.
     """
-    found = ledger.find(keys)
     count = pl.col("probs").list.len()  # null and none at all differ
     lines = pl.DataFrame(found).select(join_parts("key", "state", "answer", count).str.join("\n")).item()
     probs = pc.list_flatten(found["probs"]).to_numpy().astype("<f4").tobytes()

@@ -13,35 +13,30 @@ from urllib.parse import urlsplit
 import aiohttp
 import pyarrow as pa
 
-from flows.judging.answering import Answerer, Headway, say_nothing
+from flows.judging.answering import Answerer
 from flows.judging.endpoints import Endpoint, Endpoints, Pace
 from flows.judging.feed import Feed, Outbox
-from flows.judging.headway import Tally
 from flows.judging.probing import find_dialect
 from flows.judging.pursuit import Pursuit, Speaker
 from miners.chats.mining.rubrics import Rubric
 from schemas.chat_sections import Judge
 from schemas.errors import RecipeError
 
-__all__ = ["Answerer", "Client", "Headway", "Pace"]
+__all__ = ["Answerer", "Client", "Pace"]
 
 _WORKERS = 2  # for each request under way: one that waits before a further try holds nobody up
 _IDLE = 4.0  # seconds after which an unused connection is closed: many servers do it after 5
-_LOCAL = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
     """Asks the servers of `judge.urls`; an Answerer.
 
-    report: hears of the headway about once a second, and at the end. total: how many questions there are, for it.
     say: hears when no server answers.
     """
 
     judge: Judge
     rubric: Rubric
-    report: Callable[[Headway], None] = say_nothing
-    total: int | None = None
     pace: Pace = field(default_factory=Pace)
     say: Callable[[str], None] = lambda _: None
 
@@ -55,20 +50,20 @@ class Client:
         asyncio.run(self._answer(questions, sink))
 
     async def _answer(self, questions: Iterable[pa.Table], sink: Callable[[pa.Table], None]) -> None:
-        session = _open_session(self.judge)
+        headers = _write_headers(self.judge)
+        session = _open_session()
         feed, outbox = Feed(questions), Outbox(sink, self.pace.flush)
         try:
             async with session, asyncio.TaskGroup() as group:
-                await self._work(session, feed, outbox, group)
+                await self._work(Speaker(self.judge, self.rubric, session, headers), feed, outbox, group)
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None  # the first one stopped the others
         finally:
             feed.close()
             outbox.flush()
 
-    async def _work(self, session: aiohttp.ClientSession, feed: Feed, outbox: Outbox, group: asyncio.TaskGroup) -> None:
+    async def _work(self, speaker: Speaker, feed: Feed, outbox: Outbox, group: asyncio.TaskGroup) -> None:
         """Ask until there is nothing left to ask."""
-        speaker, tally = Speaker(self.judge, self.rubric, session), Tally(self.total)
 
         async def knock(endpoint: Endpoint) -> str | None:
             found = await find_dialect(endpoint.url, lambda own: speaker.post(endpoint, own))
@@ -77,21 +72,14 @@ class Client:
             endpoint.dialect = found
             return None
 
-        async def report() -> None:
-            while True:
-                await asyncio.sleep(self.pace.report)
-                self.report(tally.tell(endpoints))
-
         endpoints = Endpoints(self.judge.urls, self.judge.in_flight, self.pace, knock, group.create_task, self.say)
         endpoints.open()
-        pursuit = Pursuit(speaker, endpoints, outbox, tally)
-        helpers = [group.create_task(outbox.run()), group.create_task(report())]
+        pursuit = Pursuit(speaker, endpoints, outbox)
+        emptying = group.create_task(outbox.run())
         workers = [group.create_task(_pursue_all(feed, pursuit)) for _ in range(self.judge.in_flight * _WORKERS)]
         await asyncio.wait(workers)
-        for helper in helpers:
-            helper.cancel()
+        emptying.cancel()
         endpoints.close()
-        self.report(tally.tell(endpoints))
 
 
 async def _pursue_all(feed: Feed, pursuit: Pursuit) -> None:
@@ -99,24 +87,29 @@ async def _pursue_all(feed: Feed, pursuit: Pursuit) -> None:
         await pursuit.pursue(question)
 
 
-def _open_session(judge: Judge) -> aiohttp.ClientSession:
-    """Open what holds the connections, and the key; proxies of the environment serve servers elsewhere."""
-    hosts = {_check(url) for url in judge.urls}
+def _write_headers(judge: Judge) -> dict[str, str]:
+    """Write what stands above every request, the key among it; raises RecipeError where that or an address is none."""
+    for url in judge.urls:
+        _check(url)
     headers = {"Content-Type": "application/json"}
     if judge.api_key is not None:
         if not os.environ.get(judge.api_key):
             raise RecipeError(f"`judge.api_key`: the environment variable `{judge.api_key}` is not set")
         headers["Authorization"] = f"Bearer {os.environ[judge.api_key]}"
+    return headers
+
+
+def _open_session() -> aiohttp.ClientSession:
+    """Open what holds the connections. It has no headers of its own: a proxy would be told the key among them."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE),
-        headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=not hosts <= _LOCAL,
+        trust_env=False,  # it would read ~/.netrc too, and send a password from there
     )
 
 
-def _check(url: str) -> str:
-    """Give the host of an address; raises RecipeError where it is none, or holds a password."""
+def _check(url: str) -> None:
+    """Refuse what is no address, or holds a password: RecipeError."""
     expected = "expected http://HOST:PORT/v1"
     try:
         parts = urlsplit(url)
@@ -124,4 +117,3 @@ def _check(url: str) -> str:
         raise RecipeError(f"`judge.urls`: {error}; {expected}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
         raise RecipeError(f"`judge.urls`: one is no plain web address; {expected}, and a key by `judge.api_key`")
-    return parts.hostname

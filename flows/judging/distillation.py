@@ -89,7 +89,7 @@ def _gather(root: Root, ledger: Ledger, rubric: Rubric) -> _Lessons:
     """Bring the answers in the ledger and the texts of their turns together, and draw the parts."""
     found = [_LESSON.to_frame()]
     stages = (CHATS, TURNS, QUESTIONS)
-    for piece in (own for one in list_snapshots(root) for own in list_pieces(root, one, stages)):
+    for piece in list_pieces(root, list_snapshots(root), stages):
         verdicts = pl.DataFrame(read_answers(root, ledger, piece, rubric)).filter(pl.col("state") == State.OK)
         turns = read_partition(root, piece[TURNS])
         known = pl.Series(pl.from_arrow(turns["uid"])).is_in(verdicts["uid"].implode())

@@ -28,7 +28,7 @@ class Pace:
     backoff: before a further try, doubled each time up to `longest`, with a jitter. failures: in a row, after which a
     server is left alone. knock: between knocks, doubled up to `longest`. patience: how long no server may answer.
     declined: questions in a row that a server may decline before that is taken to be meant for all. flush: for which
-    answers are gathered before the sink has them. report: between reports.
+    answers are gathered before the sink has them.
     """
 
     backoff: float = 1.0
@@ -38,7 +38,6 @@ class Pace:
     patience: float = 300.0
     declined: int = 20
     flush: float = 0.001
-    report: float = 1.0
 
 
 @dataclass(eq=False, slots=True)

@@ -20,26 +20,28 @@ _QUIET = {"DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_DISABLE_TELEM
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _ADVICE = (
     "expected an interpreter that has vLLM: `python3 -m venv vllm-env && vllm-env/bin/pip install vllm`, "
-    f"then vllm-env/bin/python by `--python` or {VARIABLE}"
+    f"then {VARIABLE}=vllm-env/bin/python"
 )
 
 
-def find_interpreter(python: str | Path | None = None) -> str:
+def find_interpreter(python: str | Path | None = None, *, option: str | None = None) -> str:
     """Find an interpreter that has vLLM: the one given, or named by REVEALED_VLLM_PYTHON, else this one.
 
-    Raises RecipeError, with how to make one, where it has none.
+    option: of the command that asks, which names an interpreter too. Raises RecipeError, with how to make one, where it
+    has none.
     """
+    advice = f"{_ADVICE}, or `{option}`" if option else _ADVICE
     asked = str(python or os.environ.get(VARIABLE) or sys.executable)
     found = shutil.which(asked)
     if found is None:
-        raise RecipeError(f"{asked}: there is no such program; {_ADVICE}")
+        raise RecipeError(f"{asked}: there is no such program; {advice}")
     path = str(Path(found).absolute())  # not resolved: a link tells which environment it is
     try:
         has = subprocess.run([path, "-c", _ASK], env=_foreign(path), timeout=_ASK_SECONDS, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise RecipeError(f"{path}: it does not run ({error}); {_ADVICE}") from None
+        raise RecipeError(f"{path}: it does not run ({error}); {advice}") from None
     if has.returncode:
-        raise RecipeError(f"{path}: it has no vLLM; {_ADVICE}")
+        raise RecipeError(f"{path}: it has no vLLM; {advice}")
     return path
 
 

@@ -3,7 +3,7 @@
 Partition n of every stage of a build holds the same conversations, so verdicts, turns and texts are joined piecewise.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import polars as pl
@@ -50,15 +50,20 @@ def list_snapshots(root: Root) -> tuple[Snapshot, ...]:
     return tuple(one for one in found if one is not None and QUESTIONS in one.partitions)
 
 
-def list_pieces(root: Root, snapshot: Snapshot, stages: Sequence[str]) -> Iterator[Piece]:
-    """List the partitions of some stages of a build, those that belong together at a time.
+def list_pieces(root: Root, snapshots: Iterable[Snapshot], stages: Sequence[str]) -> Iterator[Piece]:
+    """List the partitions of some stages of builds, those that belong together at a time.
 
-    Raises FatalError where one is gone.
+    What a build did not change stands in the snapshots of others too, and is listed once, where it comes first. Raises
+    FatalError where a partition is gone.
     """
+    prints = (own for snapshot in snapshots for own in _list_prints(snapshot, stages))
+    for own in dict.fromkeys(prints):
+        yield {stage: _find(root, stage, print_) for stage, print_ in zip(stages, own, strict=True)}
+
+
+def _list_prints(snapshot: Snapshot, stages: Sequence[str]) -> Iterator[tuple[str, ...]]:
     for source in sorted(snapshot.partitions.get(stages[0], {})):
-        prints = (snapshot.partitions[stage][source] for stage in stages)
-        for own in zip(*prints, strict=True):
-            yield {stage: _find(root, stage, print_) for stage, print_ in zip(stages, own, strict=True)}
+        yield from zip(*(snapshot.partitions[stage][source] for stage in stages), strict=True)
 
 
 def _find(root: Root, stage: str, print_: str) -> Partition:
@@ -72,7 +77,7 @@ def _find(root: Root, stage: str, print_: str) -> Partition:
 
 def read_verdicts(root: Root, snapshot: Snapshot) -> pl.DataFrame:
     """Read what a build's judge said of every turn that it was asked about, released or not: JUDGED, sorted by uid."""
-    pieces = list_pieces(root, snapshot, (VERDICTS, TURNS))
+    pieces = list_pieces(root, [snapshot], (VERDICTS, TURNS))
     tables = [_join(read_partition(root, piece[VERDICTS]), read_turns(root, piece)) for piece in pieces]
     return pl.concat([JUDGED.to_frame(), *tables]).sort("uid")
 
@@ -86,11 +91,15 @@ def read_answers(root: Root, ledger: Ledger, piece: Piece, rubric: Rubric) -> pa
 
 
 def read_ledger(root: Root, ledger: Ledger, rubric: Rubric) -> pl.DataFrame:
-    """Read what each judge in the ledger said, by a rubric, of the turns of all builds: JUDGED, sorted by uid."""
-    pieces = [piece for one in list_snapshots(root) for piece in list_pieces(root, one, (QUESTIONS, TURNS))]
+    """Read what each judge in the ledger said, by a rubric, of the turns of all builds: JUDGED, sorted by uid.
+
+    Where a judge was asked about a turn in several ways, the first build that has an `ok` counts.
+    """
+    pieces = list_pieces(root, list_snapshots(root), (QUESTIONS, TURNS))
     tables = [_join(read_answers(root, ledger, piece, rubric), read_turns(root, piece)) for piece in pieces]
     whole = pl.concat([JUDGED.to_frame(), *tables])
-    return whole.sort("uid", "judge", pl.col("state") != State.OK).unique(["uid", "judge"], keep="first").sort("uid")
+    ranked = whole.sort("uid", "judge", pl.col("state") != State.OK, maintain_order=True)
+    return ranked.unique(["uid", "judge"], keep="first", maintain_order=True)
 
 
 def read_turns(root: Root, piece: Piece) -> pa.Table:

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from flows.entries import locate
 from flows.judging import offline_worker
 from flows.judging.dialects import Constraint, Dialect, Reading
 from flows.judging.interpreters import find_interpreter, prepare_environment
@@ -132,11 +133,12 @@ class OfflineEngine:
         }
 
 
-def open_offline(judge: Judge, rubric: Rubric) -> OfflineEngine:
+def open_offline(judge: Judge, rubric: Rubric, folder: Path = Path()) -> OfflineEngine:
     """Open the engine for a recipe's judge. REVEALED_VLLM_OPTIONS may hold arguments of `vllm.LLM`, as JSON.
 
-    Raises RecipeError where no interpreter has vLLM, and FatalError where the model cannot be loaded. Models stay
-    loaded: another rubric finds the same worker.
+    folder: the recipe's, in which a relative path of a model's folder begins; keys and answers name the model as the
+    recipe does. Raises RecipeError where no interpreter has vLLM, and FatalError where the model cannot be loaded.
+    Models stay loaded: another rubric finds the same worker.
     """
     if not judge.model:
         raise RecipeError("`judge.kind: offline` needs `model`, a folder or a Hugging Face name")
@@ -147,13 +149,15 @@ def open_offline(judge: Judge, rubric: Rubric) -> OfflineEngine:
         options = None
     if not isinstance(options, dict):
         raise RecipeError(f'{OPTIONS} is `{given}`; expected JSON, such as {{"tensor_parallel_size": 2}}')
-    revision = {} if Path(judge.model).is_dir() or not judge.revision else {"revision": judge.revision}
+    beside = locate(judge.model, folder)
+    model = beside if Path(beside).is_dir() else judge.model
+    revision = {} if model == beside or not judge.revision else {"revision": judge.revision}
     asked = orjson.dumps({**revision, **options}, option=orjson.OPT_SORT_KEYS)
     python = find_interpreter()
-    worker = _load(python, judge.model, asked)
+    worker = _load(python, model, asked)
     if not worker.is_alive:
         _load.cache_clear()
-        worker = _load(python, judge.model, asked)
+        worker = _load(python, model, asked)
     return OfflineEngine(judge, rubric, worker)
 
 

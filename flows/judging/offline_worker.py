@@ -19,7 +19,7 @@ _LEAST = -9999.0  # what vLLM's server tells for minus infinity, which JSON cann
 def work(tell: Tell) -> None:
     """Load the model, and answer batch after batch until there are no more."""
     engine: Any = None
-    for line in sys.stdin:
+    for line in sys.stdin.buffer:  # UTF-8, whatever the locale says
         asked = json.loads(line)
         if engine is None:
             engine = importlib.import_module("vllm").LLM(**asked)

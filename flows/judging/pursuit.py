@@ -12,8 +12,7 @@ import orjson
 from flows.judging.dialects import Reading
 from flows.judging.endpoints import Endpoint, Endpoints, Lease, Pace
 from flows.judging.feed import Outbox
-from flows.judging.headway import Tally
-from flows.judging.tries import Kind, Try, send
+from flows.judging.tries import Kind, Try, find_proxy, send
 from miners.chats.mining.questions import draw_seed, judge_fingerprint, sampling
 from miners.chats.mining.rubrics import Rubric
 from schemas.chat_sections import Judge
@@ -27,14 +26,16 @@ _ENDS = {Kind.TOO_LONG: State.ERROR, Kind.DECLINED: State.ERROR, Kind.FILTERED: 
 class Speaker:
     """Puts questions to servers in the name of a judge."""
 
-    def __init__(self, judge: Judge, rubric: Rubric, session: aiohttp.ClientSession) -> None:
-        self.judge, self.rubric, self._session = judge, rubric, session
+    def __init__(self, judge: Judge, rubric: Rubric, session: aiohttp.ClientSession, headers: dict[str, str]) -> None:
+        self.judge, self.rubric, self._session, self._headers = judge, rubric, session, headers
         self._request = {"model": judge.model, **sampling(judge)}
+        self._proxies = {url: find_proxy(url) for url in judge.urls}
 
     async def post(self, endpoint: Endpoint, own: dict[str, Any]) -> Try:
         """Send a request. own: what of it is not the same for all."""
         url = f"{endpoint.url.rstrip('/')}/chat/completions"
-        return await send(self._session, url, orjson.dumps(self._request | own), self.judge.timeout)
+        body, proxy = orjson.dumps(self._request | own), self._proxies[endpoint.url]
+        return await send(self._session, url, body, self.judge.timeout, headers=self._headers, proxy=proxy)
 
     async def ask(self, endpoint: Endpoint, question: dict[str, Any]) -> Try:
         """Ask a question (a row of QUESTION), once."""
@@ -71,7 +72,8 @@ class _Effort:
         self.tries += 1
         self.failures += tried.kind in {Kind.FAILED, Kind.TIMEOUT}
         jitter = 0.5 + zlib.crc32(f"{self.key} {self.tries}".encode()) / 2**32
-        self.pause = jitter * min(pace.backoff * 2 ** (self.tries - 1), pace.longest)
+        doubled = 2 ** min(self.tries - 1, 32)  # 2**1024 is no float, and a busy server may be tried as often
+        self.pause = jitter * min(pace.backoff * doubled, pace.longest)
         self.spent += seconds + self.pause
 
     def is_over(self, judge: Judge) -> bool:
@@ -82,8 +84,8 @@ class _Effort:
 class Pursuit:
     """Pursues questions, each to its end."""
 
-    def __init__(self, speaker: Speaker, endpoints: Endpoints, outbox: Outbox, tally: Tally) -> None:
-        self._speaker, self._endpoints, self._outbox, self._tally = speaker, endpoints, outbox, tally
+    def __init__(self, speaker: Speaker, endpoints: Endpoints, outbox: Outbox) -> None:
+        self._speaker, self._endpoints, self._outbox = speaker, endpoints, outbox
         judge, rubric = speaker.judge, speaker.rubric
         self._stamp = {"judge": judge_fingerprint(rubric, judge), "rubric": rubric.id, "model": judge.model}
 
@@ -97,7 +99,6 @@ class Pursuit:
                 if reading is not None:
                     row = self._write(reading, lease.tried, effort)
                     await self._outbox.put(row)  # before the slot is free: no more is ever lost than is under way
-                    self._tally.count(row)
                     return
             await asyncio.sleep(effort.pause)
 
@@ -144,8 +145,13 @@ def _count_tokens(body: Any) -> tuple[int | None, int | None]:
     """Read how many tokens were paid for: of the prompt, and of the answer; null where the server does not say."""
     usage = body.get("usage") if body else None
     counts = [usage.get(f"{part}_tokens") for part in ("prompt", "completion")] if isinstance(usage, dict) else []
-    prompt, completion = counts or (None, None)
-    return prompt if isinstance(prompt, int) else None, completion if isinstance(completion, int) else None
+    prompt, completion = (_as_count(value) for value in counts or (None, None))
+    return prompt, completion
+
+
+def _as_count(value: Any) -> int | None:
+    """Take a count that ANSWER can hold; what else a server may say (`true`, -1, 2**31) is none."""
+    return value if type(value) is int and 0 <= value < 2**31 else None
 
 
 def _now() -> float:

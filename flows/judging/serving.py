@@ -24,7 +24,7 @@ from schemas.errors import FatalError, RecipeError
 from schemas.recipe import read_recipe
 
 _LOOK_SECONDS = 0.5
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (how such a server is reached from here)
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (how such a server is reached from here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +104,15 @@ def serve(serving: Serving, log: Path | None = None) -> Iterator[Server]:
     port = _find_port(serving.host, serving.port)
     log = log or open_log()
     with keep_alive(serving.command(python, port), prepare_environment(python, serving.model.source), log) as process:
-        top = f"http://{_EVERYWHERE.get(serving.host, serving.host)}:{port}"
+        top = write_address(serving.host, port)
         _wait_for_health(top, process, log, serving.patience)
         yield Server(f"{top}/v1", serving.model, log, process)
 
 
 def serve_until_told(serving: Serving, log: Path | None, say: Callable[[str], object]) -> None:
     """Serve until Ctrl-C or SIGTERM, and say how a recipe asks it; raises as `serve`, and where the server ends."""
+    serving = replace(serving, python=find_interpreter(serving.python, option="--python"))  # before anything is said
     signal.signal(signal.SIGTERM, _leave)
-    serving = replace(serving, python=find_interpreter(serving.python))  # before anything is said
     log = log or open_log()
     say(f"# {serving.model.source} is being loaded; log: {log}")
     with serve(serving, log) as server, suppress(KeyboardInterrupt):
@@ -137,6 +137,16 @@ def choose_model(model: str | None, recipe: Path | None) -> Model:
     beside = Path(locate(judge.model, recipe.absolute().parent))
     source = choose_model(model, None).source if model else str(beside) if beside.is_dir() else judge.model
     return Model(source, judge.model, None if Path(source).is_dir() else judge.revision)
+
+
+def write_address(host: str, port: int) -> str:
+    """Write the address at which a server on `host` is reached from here.
+
+    >>> write_address("::", 8000)
+    'http://[::1]:8000'
+    """
+    reached = _EVERYWHERE.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
 def open_log() -> Path:

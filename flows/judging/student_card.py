@@ -88,7 +88,12 @@ def _write_agreement(found: Distilled) -> str:
 
 def _write_labels(scale: Scale) -> str:
     rows = (
-        (one.name, f"{one.gold:,}", f"{one.said:,}", *(_short(part) for part in (one.precision, one.recall, one.f1)))
+        (
+            one.name.replace("_", " "),  # a narrow terminal can break it
+            f"{one.gold:,}",
+            f"{one.said:,}",
+            *(_short(part) for part in (one.precision, one.recall, one.f1)),
+        )
         for one in scale.labels
     )
     return _table(("label", "teacher", "student", "precision", "recall", "F1"), rows)

@@ -5,12 +5,16 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
 
 _LONGEST_WAIT = 600.0  # seconds that a server may ask for
 _SHOWN_CHARS = 300
+_MOST_BYTES, _CHUNK_BYTES = 1 << 24, 1 << 16  # of an answer; the longest that is honest has some kilobytes
+_LOCAL = {"127.0.0.1", "localhost", "::1"}
 _BUSY = {408, 425, 429, 503, 529}
 _DECLINED = {400, 413, 422}
 _KEY = "a key that it takes: `judge.api_key` names the environment variable that holds one"
@@ -51,16 +55,34 @@ class Try:
     expected: str = _SERVER
 
 
-async def send(session: aiohttp.ClientSession, url: str, body: bytes, timeout: float) -> Try:  # noqa: ASYNC109
+def find_proxy(url: str) -> str | None:
+    """Find the proxy that the environment names for a server; None for one on this machine, and where none is named."""
+    parts = urlsplit(url)
+    if parts.hostname in _LOCAL or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+async def send(
+    session: aiohttp.ClientSession,
+    url: str,
+    body: bytes,
+    timeout: float,  # noqa: ASYNC109
+    *,
+    headers: dict[str, str],
+    proxy: str | None,
+) -> Try:
     """Send a request; whatever goes wrong is an end of its own kind, and nothing is raised."""
     limit = aiohttp.ClientTimeout(total=timeout)
     try:
-        async with session.post(url, data=body, timeout=limit, allow_redirects=False) as response:
-            said = await response.read()
+        async with session.post(
+            url, data=body, headers=headers, timeout=limit, allow_redirects=False, proxy=proxy
+        ) as response:
+            said = await _read_body(response)
             return _read(response, said)
     except TimeoutError:
         return Try(Kind.TIMEOUT, detail=f"no answer within {timeout:g} s")
-    except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError) as error:
+    except (ValueError, aiohttp.ClientConnectorCertificateError) as error:  # of address, header or proxy
         return Try(Kind.FATAL, detail=str(error))
     except aiohttp.ClientConnectorError as error:
         return Try(Kind.FAILED, detail=str(error), gone=True)
@@ -68,8 +90,20 @@ async def send(session: aiohttp.ClientSession, url: str, body: bytes, timeout: f
         return Try(Kind.FAILED, detail=f"{type(error).__name__}: {error}")
 
 
-def _read(response: aiohttp.ClientResponse, said: bytes) -> Try:
+async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
+    """Read what a server says; None where it says more than any answer has."""
+    said = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        said += chunk
+        if len(said) > _MOST_BYTES:
+            return None
+    return bytes(said)
+
+
+def _read(response: aiohttp.ClientResponse, said: bytes | None) -> Try:
     status = response.status
+    if said is None:
+        return Try(Kind.FAILED, detail=f"status {status}, and more than {_MOST_BYTES >> 20} MiB")
     if status == 200:  # noqa: PLR2004
         return _read_answer(said)
     detail = f"status {status} ({_show(said)})"

@@ -37,7 +37,7 @@ def corpus(tmp_path_factory):
     ]
     texts = pl.DataFrame(turns, schema=["query", "reply", "feedback", "label"], orient="row")
     model = train_model(texts.drop("label"), texts["label"].to_numpy(), iterations=6)
-    for name, rubric in (("student", "wildreward@1"), ("stranger", "nof@1")):
+    for name, rubric in (("student", "wildreward@2"), ("stranger", "nof@1")):
         save_model(model, folder / name, name="student/scripted", rubric=rubric)
     return folder
 
@@ -111,7 +111,7 @@ def test_what_the_judge_said_before_is_not_asked_when_the_student_grows_careful(
 @pytest.mark.parametrize(
     ("judge", "message"),
     [
-        ({"cascade": {"student": "stranger"}}, r"stranger answers nof@1.*asks wildreward@1.*distill --rubric wildr"),
+        ({"cascade": {"student": "stranger"}}, r"stranger answers nof@1.*asks wildreward@2.*distill --rubric wildr"),
         ({"kind": "embedded", "cascade": {"student": "student"}}, r"cascade.*saves questions.*`server` or `offline`"),
     ],
 )

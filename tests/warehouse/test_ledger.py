@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import InputError, RootError
 from schemas.judging import ANSWER, State
+from warehouse import _answer_logs as logs
 from warehouse import ledger as module
 from warehouse.ledger import choose, open_ledger, write_segment
 from warehouse.root import Root, open_root
@@ -106,6 +107,29 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
         writer.append(told)
         assert ledger.find(pa.array(["a", "b"])).equals(told)
     assert ledger.find(pa.array(["a", "b"])).equals(told)
+
+
+def test_answers_are_synced_to_the_disk_now_and_then_and_as_a_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, fsync = [], os.fsync
+
+    def sync(file: int) -> None:
+        sizes.append(os.fstat(file).st_size)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    ledger = open_ledger(open_root(str(tmp_path)))
+    with ledger.writer() as writer:
+        monkeypatch.setattr(logs, "_SYNC_SECONDS", 1e9)
+        writer.append(answers(("a", State.OK, "4", 0)))
+        assert sizes == []
+        monkeypatch.setattr(logs, "_SYNC_SECONDS", 0)
+        writer.append(answers(("b", State.OK, "4", 0)))
+        [log] = (tmp_path / "ledger/logs").iterdir()
+        assert sizes == [log.stat().st_size]
+    [segment] = (tmp_path / "ledger/segments").iterdir()
+    assert sizes[1:] == [segment.stat().st_size]
 
 
 def test_a_line_cut_by_a_kill_is_no_answer(tmp_path: Path) -> None:

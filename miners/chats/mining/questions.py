@@ -62,8 +62,8 @@ def judge_fingerprint(rubric: Rubric, judge: Judge) -> str:
 
 
 def sampling(judge: Judge) -> dict[str, float | int]:
-    """Say how an answer is drawn, in OpenAI's words."""
-    return {"temperature": judge.temperature, "max_tokens": judge.max_tokens}
+    """Say how an answer is drawn, in OpenAI's words. An integer temperature is written as the float that it means."""
+    return {"temperature": float(judge.temperature), "max_tokens": judge.max_tokens}
 
 
 def draw_seed(key: str) -> int:

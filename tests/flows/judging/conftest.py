@@ -53,9 +53,9 @@ class JudgedWarehouse:
             taught=pl.when(wrong).then(pl.col("truth") % 5 + 1).otherwise("truth"),
         )
 
-    def release(self, name="feedback", model="teacher", labels=None, probs=None, failed=()):
+    def release(self, name="feedback", model="teacher", labels=None, probs=None, failed=(), **asked):
         """Let a judge answer: labels by turn (default: what the teacher says); `failed` are uids that time out."""
-        judge = Judge(kind="offline", model=model)
+        judge = Judge(kind="offline", model=model, **asked)
         turns = self.table if labels is None else self.table.slice(0, len(labels))
         questions = write_questions(self.chats, turns, WILDREWARD, judge).kept
         said = self.turns["taught"].to_list() if labels is None else labels

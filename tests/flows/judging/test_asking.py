@@ -71,7 +71,7 @@ def write_row(key: str, state: State, /, **changes: object) -> dict[str, object]
     row = {
         "key": key,
         "judge": "j",
-        "rubric": "wildreward@1",
+        "rubric": "wildreward@2",
         "model": "m",
         "state": state,
         "answer": "4" if state == State.OK else None,

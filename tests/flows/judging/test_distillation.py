@@ -44,11 +44,12 @@ def test_a_student_learns_what_its_teacher_says_and_leaves_out_its_noise(judged,
         noise.filter(pl.col("said") == pl.col("truth")).height
         > 2 * noise.filter(pl.col("said") == pl.col("taught")).height
     )
-    assert (student.manifest.name, student.manifest.rubric) == ("student/teacher", "wildreward@1")
+    assert (student.manifest.name, student.manifest.rubric) == ("student/teacher", "wildreward@2")
     assert student.manifest.sha256 == found.sha256
     card = (folder / "CARD.md").read_text()
     assert f"{found.turns['held_out']:,} held out" in card
     assert all(f"| {least:g} |" in card for least in CONFIDENCES)
+    assert "| positive engagement |" in card
 
 
 def test_the_curve_saves_less_and_agrees_more_the_more_confidence_is_asked(distilled):
@@ -80,7 +81,7 @@ def test_the_curve_counts_as_its_words_say():
 
 def test_too_few_answers_and_folders_of_something_else_are_refused(judged_warehouse, tmp_path):
     warehouse = judged_warehouse(20)
-    with pytest.raises(FatalError, match="no answers by wildreward@1"):
+    with pytest.raises(FatalError, match="no answers by wildreward@2"):
         distill(warehouse.root, "wildreward", tmp_path / "student")
     warehouse.release()
     with pytest.raises(FatalError, match="too few to distil"):

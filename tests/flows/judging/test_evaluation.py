@@ -1,5 +1,6 @@
 import json
 import math
+from collections import Counter
 
 import numpy as np
 import polars as pl
@@ -9,12 +10,15 @@ from click.testing import CliRunner
 from flows.cli import main
 from flows.judging.calibration import calibrate, draw_half
 from flows.judging.evaluation import evaluate_ledger, evaluate_release, read_gold
+from flows.judging.judged import list_snapshots, read_ledger
 from flows.judging.pages import lay_out_evaluation
 from flows.judging.scales import compare, sign_labels, sign_probs
 from flows.pages import open_console
 from miners.chats.mining.rubrics import find_rubric
 from miners.chats.mining.views import NOF, WILDREWARD
 from schemas.errors import FatalError, InputError
+from warehouse.ledger import open_ledger
+from warehouse.partitions import read_partition
 
 RUBRIC = find_rubric("wildreward")
 
@@ -66,6 +70,28 @@ def test_rows_without_a_label_are_counted_and_named(judged, tmp_path):
     assert (found.gold, found.matched) == (4, 1)
     missed = [(one.conversation_id, one.turn, one.reason) for one in found.missed]
     assert missed == [(first, 0, "timeout"), (second, 99, "not judged"), ("nobody", 0, "not judged")]
+
+
+def test_of_two_ways_in_which_a_judge_was_asked_that_of_the_first_build_counts(judged):
+    judged.release("later", labels=(judged.turns["taught"] % 5 + 1).to_list(), history_chars=0)
+    found = read_ledger(judged.root, open_ledger(judged.root), RUBRIC).filter(pl.col("turn") > 0)  # with a history
+    taught = judged.turns.filter(pl.col("turn") > 0).select("uid", "taught")
+    assert dict(found.select("uid", "label").rows()) == dict(taught.rows())
+
+
+def test_what_stands_in_several_builds_is_read_once(judged, monkeypatch):
+    [snapshot] = list_snapshots(judged.root)
+    judged.root.write_record("snapshots/feedback/again.json", snapshot.model_copy(update={"build": "again"}))
+    files = Counter()
+
+    def read(root, partition, *columns):
+        files[partition.file] += 1
+        return read_partition(root, partition, *columns)
+
+    monkeypatch.setattr("flows.judging.judged.read_partition", read)
+    found = read_ledger(judged.root, open_ledger(judged.root), RUBRIC)
+    assert found.height == judged.turns["uid"].n_unique()
+    assert set(files.values()) == {1}
 
 
 def test_gold_that_matches_nothing_is_an_answer_too(judged, tmp_path):

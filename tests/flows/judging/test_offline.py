@@ -20,7 +20,7 @@ from types import SimpleNamespace as Some
 
 class LLM:
     def __init__(self, model, generation_config, max_model_len, **options):
-        print("words of the engine on its standard output")
+        print("words of the engine on its standard output, of", model)
         if model == "broken":
             raise ValueError("no such architecture")
         self.model_config = Some(max_model_len=2000)
@@ -107,6 +107,22 @@ def test_a_question_beyond_the_context_fails_alone(monkeypatch):
     [table] = ask(Judge(kind="offline", model="some/model"), ["thanks", "thank you", "no"])
     assert table["state"].to_pylist() == ["ok", "error", "ok"]
     assert "909 tokens" in table["detail"][1].as_py()
+
+
+def test_a_folder_is_looked_for_beside_the_recipe_and_keeps_its_name(tmp_path):
+    (tmp_path / "judges" / "mine").mkdir(parents=True)
+    judge = Judge(kind="offline", model="judges/mine", revision="2")
+    for model, folder in ((str(tmp_path / "judges" / "mine"), tmp_path), ("judges/mine", tmp_path / "judges")):
+        engine = open_offline(judge, RUBRIC, folder)
+        engine.worker.close()
+        assert f"standard output, of {model}\n" in engine.worker.log.read_text()
+        assert engine.judge == judge
+
+
+def test_questions_arrive_as_they_are_whatever_the_locale(monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    [table] = ask(Judge(kind="offline", model="some/model"), ["naïve", "no"])
+    assert table["prompt_tokens"].to_pylist() == [905, 902]
 
 
 def test_an_engine_that_dies_is_told_with_its_last_words_and_replaced():

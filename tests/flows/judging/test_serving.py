@@ -16,7 +16,7 @@ import yaml
 
 from flows.judging.interpreters import find_interpreter, prepare_environment
 from flows.judging.lifelines import keep_alive, quote_end
-from flows.judging.serving import Model, Serving, choose_model, serve
+from flows.judging.serving import Model, Serving, choose_model, serve, serve_until_told, write_address
 from schemas.chat_sections import Judge
 from schemas.errors import FatalError, RecipeError
 
@@ -155,6 +155,20 @@ def test_patience_ends(python, tmp_path):
         pytest.fail("it is not healthy")
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("::", "http://[::1]:8000"),
+        ("fd00::7", "http://[fd00::7]:8000"),
+    ],
+)
+def test_a_host_is_written_as_an_address_has_it(host, address):
+    assert write_address(host, 8000) == address
+
+
 def test_a_taken_port_is_refused_before_anything_starts(python):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -186,6 +200,13 @@ def test_the_end_of_a_log_is_short_and_plain(tmp_path):
 def test_an_interpreter_without_vllm_is_refused_with_advice(path):
     with pytest.raises(RecipeError, match=r"pip install vllm.*REVEALED_VLLM_PYTHON"):
         find_interpreter(path)
+
+
+def test_only_a_command_that_has_the_option_advises_it():
+    with pytest.raises(RecipeError, match=r"REVEALED_VLLM_PYTHON=\S+$"):
+        find_interpreter("/no/such/python")
+    with pytest.raises(RecipeError, match=r"or `--python`$"):
+        serve_until_told(Serving(Model("m", "m"), python="/no/such/python"), None, print)
 
 
 def test_the_interpreter_is_the_one_given_or_named(python, monkeypatch):

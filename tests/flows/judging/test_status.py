@@ -28,7 +28,7 @@ def row(number: int, model: str, state: State, detail: str | None = None) -> dic
     return {
         "key": f"{model} {number}",
         "judge": "0123456789abcdef",
-        "rubric": "wildreward@1",
+        "rubric": "wildreward@2",
         "model": model,
         "state": state,
         "answer": "4" if state == State.OK else None,
