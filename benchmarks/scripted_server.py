@@ -254,11 +254,13 @@ async def _listen(server: Server, port: int) -> tuple[asyncio.Server, set[_Conne
 
 
 async def _close(listening: asyncio.Server, open_ones: set[_Connection]) -> None:
+    while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(accepting)  # a server that is closed meanwhile leaves their sockets open
     listening.close()
-    for _ in range(5):  # what was being accepted comes in yet
+    while open_ones:
         for connection in list(open_ones):
             connection.transport.abort()
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
 
 
 async def _serve(server: Server, port: int) -> None:
