@@ -1,9 +1,9 @@
 """The embedded judge beside people's and models' readings, with intervals; and turns a second on one core.
 
-Gold: `benchmarks/gold/sharegpt.csv`, by the texts of the ShareGPT chats; its first 200 rows served development, the
-last 200 did not. USS (Sun et al. 2021; SGD and MWOZ: the median of three or more annotators of a turn) and FeedbackQA
-(Li et al. 2022; WHO: what people wrote of an answer, and how they rated it) are far from chats, and are shown as they
-are. Intervals: bootstrap over conversations (for FeedbackQA over its rows), 95%.
+Gold: `benchmarks/gold/sharegpt.csv`, by the texts of the ShareGPT chats; its first 400 rows served development, and the
+rows of other conversations are the test. USS (Sun et al. 2021; SGD and MWOZ: the median of three or more annotators of
+a turn) and FeedbackQA (Li et al. 2022; WHO: what people wrote of an answer, and how they rated it) are far from chats,
+and are shown as they are. Intervals: bootstrap over conversations (for FeedbackQA over its rows), 95%.
 """
 
 from benchmarks import report  # isort: skip  # first: it limits the threads that the others start
@@ -32,7 +32,7 @@ from warehouse.agreement import calibration_error, count_pairs, kappa
 
 DATA = Path(os.environ.get("REVEALED_REAL_DATA", "../shared/data"))
 GOLD = Path(__file__).parent / "gold" / "sharegpt.csv"
-DEVELOPMENT = 200
+DEVELOPMENT = 400
 Array = npt.NDArray[Any]
 RATINGS = {"Bad": 1, "Could be Improved": 2, "Acceptable": 4, "Excellent": 5}
 
@@ -53,6 +53,12 @@ def read_gold(chats: pa.Table, turns: pa.Table) -> pl.DataFrame:
     gold = pl.read_csv(GOLD, schema_overrides={"turn": pl.Int32}).with_row_index("row")
     nearer = pl.when((pl.col("first") - 3).abs() <= (pl.col("second") - 3).abs()).then("first").otherwise("second")
     return gold.with_columns(label=nearer).join(texts, on=["conversation_id", "turn"]).sort("row")
+
+
+def part_gold(gold: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Part what served development from the conversations of which no turn did; other rows are for neither."""
+    seen = pl.col("row") < DEVELOPMENT
+    return {"development": gold.filter(seen), "test": gold.filter(~seen.any().over("conversation_id"))}
 
 
 def read_uss(name: str) -> pl.DataFrame:
@@ -133,8 +139,12 @@ def main() -> None:
     gold = read_gold(chats, turns)
     readers = gold["first"].to_numpy(), gold["second"].to_numpy()
     details = {f"readers: {k}": v for k, v in compare(*readers, gold["conversation_id"]).items()}
-    parts = {"development": gold.filter(pl.col("row") < DEVELOPMENT), "test": gold.filter(pl.col("row") >= DEVELOPMENT)}
-    parts |= {"USS SGD": read_uss("SGD.txt"), "USS MWOZ": read_uss("MWOZ.txt"), "FeedbackQA": read_feedbackqa()}
+    parts = {
+        **part_gold(gold),
+        "USS SGD": read_uss("SGD.txt"),
+        "USS MWOZ": read_uss("MWOZ.txt"),
+        "FeedbackQA": read_feedbackqa(),
+    }
     for name, rows in parts.items():
         details |= tell(judge, name, rows)
     texts = join_texts(chats, turns)

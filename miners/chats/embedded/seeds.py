@@ -1,8 +1,8 @@
-"""Seeds: follow-ups written for this project, each with what it says of the reply, put into exchanges as they are met.
+"""Seeds: exchanges written for this project, each with what its follow-up says of the reply.
 
-`seeds.tsv` holds follow-ups; `contexts.tsv` exchanges of query and reply, of a kind and in a language. A seed is put
-into some of the exchanges that fit it; `{query}` and `{topic}` stand for the exchange's own, and a seed may bring its
-own query, which it then repeats or varies.
+`exchanges.tsv` holds whole ones. `seeds.tsv` holds follow-ups alone, and `contexts.tsv` queries with replies, of a kind
+and in a language: a follow-up is put into some of those that fit it; `{query}` and `{topic}` stand for what is there,
+and it may bring its own query, which it then repeats or varies.
 """
 
 from importlib.resources import files
@@ -14,10 +14,16 @@ from schemas.identity import hash64
 _EXCHANGES = 4  # into which a seed is put, at most
 _REPEATABLE = 9  # characters: who repeats "continue" asks for nothing again
 _SLOTS = ("topic", "query")
+_TEXTS = ("query", "reply", "feedback")
+
+
+def load_exchanges() -> pl.DataFrame:
+    """Load what was written as a whole: `query, reply, feedback, label` (1 to 5)."""
+    return _read("exchanges.tsv").select(*(_unescape(name) for name in _TEXTS), "label")
 
 
 def load_seeds() -> pl.DataFrame:
-    """Load the seeds in their exchanges: `query, reply, feedback, label` (1 to 5), `seed` (its place)."""
+    """Load the follow-ups in their contexts: `query, reply, feedback, label` (1 to 5), `seed` (its place)."""
     seeds = _read("seeds.tsv").with_row_index("seed").with_columns(own=pl.col("query").fill_null(""))
     kinds = seeds.with_columns(kind=pl.col("kind").str.split("+")).explode(
         "kind", empty_as_null=False, keep_nulls=False
@@ -33,7 +39,7 @@ def load_seeds() -> pl.DataFrame:
     filled = chosen.with_columns(query=query)
     for slot in _SLOTS:
         filled = filled.with_columns(pl.col("feedback").str.replace_all(f"{{{slot}}}", pl.col(slot), literal=True))
-    return filled.select(*(_unescape(name) for name in ("query", "reply", "feedback")), "label", "seed")
+    return filled.select(*(_unescape(name) for name in _TEXTS), "label", "seed")
 
 
 def _read(name: str) -> pl.DataFrame:

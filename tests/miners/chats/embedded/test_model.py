@@ -17,7 +17,7 @@ from miners.chats.embedded.model import (
     save_model,
     train_model,
 )
-from miners.chats.embedded.seeds import load_seeds
+from miners.chats.embedded.seeds import load_exchanges, load_seeds
 from miners.chats.mining.rubrics import find_rubric
 from miners.chats.mining.turns import find_turns
 from miners.dialogues import FollowUp, write_dialogues
@@ -185,3 +185,11 @@ def test_seeds_are_many_and_whole():
     assert seeds["label"].unique().sort().to_list() == [1, 2, 3, 4, 5]
     assert seeds.select(pl.all_horizontal(pl.col("query", "reply", "feedback").str.len_chars() > 0)).to_series().all()
     assert not seeds["feedback"].str.contains(r"\{(?:query|topic)\}").any()
+
+
+def test_exchanges_are_many_and_whole():
+    rows = load_exchanges()
+    assert rows.height >= 1500
+    assert rows["label"].unique().sort().to_list() == [1, 2, 3, 4, 5]
+    assert rows.select(pl.all_horizontal(pl.col("query", "reply", "feedback").str.len_chars() > 0)).to_series().all()
+    assert not rows.select("query", "reply", "feedback").is_duplicated().any()
