@@ -122,6 +122,8 @@ class Form:
         """Refuse a file of whose first rows none is a conversation: that is no dirty data."""
         heads = list(islice(self.read(part, Reading("", "", options, _HEAD_BYTES)), _HEAD_BATCHES))
         rows_in, kept = sum(head.rows_in for head in heads), sum(head.kept.num_rows for head in heads)
+        if not heads:  # a file of no rows
+            return
         if rows_in and not kept:
             detail = next(iter(heads)).dropped["detail"][0].as_py()
             raise InputError(part.path, f"none of its first {rows_in} rows is a conversation ({detail})", self.looks)

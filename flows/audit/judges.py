@@ -8,6 +8,7 @@ import polars as pl
 
 from flows.audit.scoring import OK, SCORES
 from flows.audit.servers import Answer, Server, dig
+from miners.text.control_tokens import break_control_tokens
 from schemas.identity import digest
 
 PROMPT = """Below are the end of one text, and the beginning of another. Both may begin or break off anywhere, even in
@@ -26,10 +27,6 @@ Does the second continue the first? Answer with one word, yes or no."""
 """What a judge is asked. The mark is a hash of the two texts, so that no text can hold it."""
 
 _PREFIX_CHARS, _SUFFIX_CHARS = 2000, 1000  # what a reader would look at; the rest costs and tells little
-_TAGS = r"([<\[])([/|\x{FF5C}\p{L}_])"
-"""Where a tag begins. Chat templates mark turns with such (`<|im_end|>`, `[/INST]`, `</s>`), and a tokenizer may take
-them for real; with a space in it, a tag is text like any other."""
-
 _YES = {"yes": 1.0, "no": 0.0}
 
 
@@ -95,7 +92,7 @@ def _write_questions(texts: pl.DataFrame, pairs: pl.DataFrame) -> list[str]:
     prefixes, suffixes = texts["prefix"].str.tail(_PREFIX_CHARS), texts["suffix"].str.head(_SUFFIX_CHARS)
     asked = pl.DataFrame({"prefix": prefixes.gather(pairs["row"]), "suffix": suffixes.gather(pairs["candidate"])})
     marks = digest("prefix", "suffix").str.head(12)
-    marked = asked.with_columns(pl.all().str.replace_all(_TAGS, "${1} ${2}"), mark=marks)
+    marked = asked.with_columns(break_control_tokens(pl.all()), mark=marks)
     parts = re.split(r"\{(\w+)\}", PROMPT)  # plain text and the names of columns in turn
     pieces = [pl.col(part) if at % 2 else pl.lit(part) for at, part in enumerate(parts)]
     return marked.select(pl.concat_str(pieces)).to_series().to_list()

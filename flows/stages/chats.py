@@ -27,6 +27,9 @@ from warehouse.splits import assign_split
 
 Given = Mapping[str, Any]
 
+_OPENING_CHARS = 400  # after which no further message is looked at to tell conversations apart
+_PIECE = r"#[0-9]+$"  # behind the id of a conversation of which a part is missing
+
 
 def make_chats(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     """Assemble the conversations of one bucket, of which all parts and copies are there."""
@@ -39,20 +42,30 @@ def make_chats(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     )
 
 
-def list_groups(inputs: Inputs, given: Given) -> pa.Table:
-    """Describe the conversations of one bucket to dedupe: the first query and its reply stand for each."""
+def list_openings(inputs: Inputs, given: Given) -> pa.Table:
+    """Describe the conversations of one bucket to dedupe: the first query and its reply stand for each.
+
+    Where these are short ("hi"), what follows does too: else all who greet alike would be copies of each other.
+    """
     chats = pl.DataFrame(inputs.table("groups", ["group_id", "created_at", "license", "messages"]))
     entry = pl.lit(given["entry"])
-    said = pl.element().filter(pl.element().struct.field("role") != "system").struct.field("content").head(2)
-    groups = chats.select(
-        "group_id",
-        "created_at",
-        "license",
-        entry=entry,
-        snapshot_at="created_at",
-        score=pl.lit(None, pl.Int64),  # votes; conversations have none
-        text=pl.col("messages").list.eval(said).list.join("\n\n").str.normalize("NFC"),
-    ).with_columns(ref=hash64(entry, "group_id"), group_key=hash64("group_id"))
+    content = pl.element().filter(pl.element().struct.field("role") != "system").struct.field("content")
+    sizes = pl.element().str.len_chars().cast(pl.Int64)
+    begins_early = pl.col("said").list.eval(sizes.cum_sum() - sizes < _OPENING_CHARS)
+    opening = pl.col("said").list.head(begins_early.list.sum().clip(lower_bound=2))
+    groups = (
+        chats.with_columns(said=pl.col("messages").list.eval(content))
+        .select(
+            "group_id",
+            "created_at",
+            "license",
+            entry=entry,
+            snapshot_at="created_at",
+            score=pl.lit(None, pl.Int64),  # votes; conversations have none
+            text=opening.list.join("\n\n").str.normalize("NFC"),
+        )
+        .with_columns(ref=hash64(entry, "group_id"), group_key=hash64("group_id"))
+    )
     return groups.select(GROUP.names).sort("group_id").to_arrow().cast(GROUP)
 
 
@@ -134,7 +147,8 @@ def place_rows(inputs: Inputs, given: Given) -> Iterator[Outcome]:
 
 
 def _place_batch(rows: pa.Table, given: Given) -> Outcome:
-    split = assign_split(given["splits"], given["seed"], by=pl.coalesce("user", "cluster_id"))
+    whole = pl.col("cluster_id").str.replace(_PIECE, "")  # pieces of one conversation stay together
+    split = assign_split(given["splits"], given["seed"], by=pl.coalesce("user", whole))
     placed = order_rows(
         pl.DataFrame(rows).with_columns(split=split), list(given["splits"]), given["places"], given["seed"]
     )

@@ -21,6 +21,8 @@ from warehouse.ledger import open_ledger
 
 Given = Mapping[str, Any]
 
+_BYTES_A_CHAR = 4  # at most, in UTF-8
+_QUESTION_BYTES = 1 << 30  # of the texts of questions that are written at once: an array of them holds 2 GiB
 _DIGITS = 5  # of a model's probabilities; as Float32 .95 is a little less
 
 
@@ -48,14 +50,14 @@ def ask_about_turns(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     if inputs.has("sure"):
         sure = pl.Series(pl.from_arrow(inputs.table("sure", ["uid"])["uid"]))
         turns = turns.filter((~pl.Series(pl.from_arrow(turns["uid"])).is_in(sure.implode())).to_arrow())
-    yield _write(inputs, given, turns)
+    yield from _write(inputs, given, turns)
 
 
 def ask_about_refusals(inputs: Inputs, given: Given) -> Iterator[Outcome]:
     """Write the questions about the labelled turns of one bucket whose reply refused and was marked down."""
     refusals = check(Refusals, given["refusals"], "refusals")
     labelled = inputs.table("turns")
-    yield _write(inputs, given, find_refusals(inputs.table("chats"), labelled, refusals, find_view(given["view"])))
+    yield from _write(inputs, given, find_refusals(inputs.table("chats"), labelled, refusals, find_view(given["view"])))
 
 
 def decide(inputs: Inputs, given: Given) -> Iterator[Outcome]:
@@ -86,6 +88,10 @@ def _open(given: Given, name: str) -> EmbeddedJudge:
     return model
 
 
-def _write(inputs: Inputs, given: Given, turns: pa.Table) -> Outcome:
-    judge = check(Judge, given["judge"], "judge")
-    return write_questions(inputs.table("chats"), turns, find_rubric(given["rubric"]), judge)
+def _write(inputs: Inputs, given: Given, turns: pa.Table) -> Iterator[Outcome]:
+    """Write the questions, so many turns at a time that their texts fit into one Arrow array."""
+    judge, rubric, chats = check(Judge, given["judge"], "judge"), find_rubric(given["rubric"]), inputs.table("chats")
+    most_bytes = _BYTES_A_CHAR * (judge.history_chars + 2 * judge.query_chars + judge.reply_chars) * judge.votes
+    at_once = max(_QUESTION_BYTES // most_bytes, 1)
+    for begin in range(0, max(turns.num_rows, 1), at_once):
+        yield write_questions(chats, turns.slice(begin, at_once), rubric, judge)

@@ -10,9 +10,10 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from miners.columns import text
+from miners.columns import Column
 from miners.conversations import Columns, Form, list_messages, pick, texts
 from miners.dialogues import Dialogue, write_dialogues
+from miners.documents import blank_to_null
 from miners.lessons import write_table
 from miners.source import Reading
 
@@ -31,15 +32,19 @@ _FIELDS = {
     "model": pl.String(),
     "conversation": pl.List(texts("content", "role")),
     "language": pl.String(),
+    "openai_moderation": pl.List(pl.Struct({"flagged": pl.Boolean()})),
     "redacted": pl.Boolean(),
 }
 
 
 def _columns(reading: Reading) -> Columns:
+    name = blank_to_null(pl.col("conversation_id"))
+    flagged = pl.element().struct.field("flagged")
     return {
-        "conversation_id": text("conversation_id", required=True),
+        "conversation_id": Column(name, name, "text", required=True),
         "model": pl.col("model"),
         "language": pl.col("language"),
+        "toxic": pl.col("openai_moderation").list.eval(flagged).list.any(),
         "redacted": pl.col("redacted"),
         "license": pl.lit(cast("Options", reading.options).license),
         "messages": list_messages(pl.col("conversation"), role=pick("role"), content=pick("content")),
@@ -95,7 +100,7 @@ def _publish(dialogue: Dialogue) -> dict[str, object]:
         "conversation": [{"content": message.text, "role": message.role} for message in dialogue.messages],
         "turn": len(dialogue.messages) // 2,
         "language": dialogue.language_name,
-        "openai_moderation": [{"flagged": False} for _ in dialogue.messages],
+        "openai_moderation": [{"flagged": dialogue.toxic} for _ in dialogue.messages],
         "redacted": dialogue.redacted,
     }
 

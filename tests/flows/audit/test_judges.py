@@ -130,7 +130,7 @@ def test_no_text_leaves_its_place_in_a_question():
 
     JudgeScorer(Listener()).score(texts, pair_rows(2, 2))
     found = [SIDES.search(question) for question in asked]
-    spaced = re.sub(r"<(?=[/|\N{FULLWIDTH VERTICAL LINE}b])|\[(?=/)", r"\g<0> ", ATTACK)
+    spaced = re.sub(r"<(?=[/|\N{FULLWIDTH VERTICAL LINE}])|\[(?=/)", r"\g<0> ", ATTACK)
     assert [one.group("first", "second") for one in found] == [
         (spaced, "plain"),
         (spaced, spaced),

@@ -39,6 +39,14 @@ def test_lmsys_reads_its_schema(tmp_path, read):
     assert [found["user"], found["created_at"], found["toxic"]] == [None, None, None]
 
 
+@pytest.mark.parametrize("flags", [[False, False], [False, True], []])
+def test_lmsys_tells_what_moderation_flagged(tmp_path, read, flags):
+    row = {"conversation_id": "ab", "conversation": CHAT, "openai_moderation": [{"flagged": one} for one in flags]}
+    pq.write_table(pa.Table.from_pylist([row], lmsys.SCHEMA), tmp_path / "a.parquet")
+    [found], _ = read(lmsys.SOURCE, tmp_path / "a.parquet")
+    assert found["toxic"] == any(flags)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
@@ -81,6 +89,26 @@ def test_broken_rows_are_quarantined_alone(tmp_path, read):
     [found], dropped = read(sharegpt.SOURCE, tmp_path / "s.jsonl")
     assert said(found) == [("human", "half �, nul \0"), (None, None)]
     assert sorted(dropped) == ["bad_attribute"] * 3 + ["malformed_row"]
+
+
+BLANK = {
+    "sharegpt": (sharegpt.SOURCE, "id", {"conversations": [{"from": "human", "value": "Hi"}]}),
+    "lmsys": (lmsys.SOURCE, "conversation_id", {"conversation": [{"role": "user", "content": "Hi"}]}),
+}
+
+
+@pytest.mark.parametrize("name", BLANK)
+def test_blank_ids_are_none(tmp_path, read, name):
+    """Else all rows without an id would be copies of one conversation."""
+    source, key, row = BLANK[name]
+    found, dropped = read(source, write_lines(tmp_path / "s.jsonl", *({key: one, **row} for one in ("", "a", ""))))
+    assert ([row["conversation_id"] for row in found], dropped) == (["a"], ["bad_attribute"] * 2)
+
+
+def test_a_parquet_file_without_rows_is_one_of_no_conversations(tmp_path):
+    pq.write_table(lmsys.SCHEMA.empty_table(), tmp_path / "a.parquet")
+    [part] = lmsys.SOURCE.plan(str(tmp_path / "a.parquet"), lmsys.SOURCE.options(), 1 << 20)
+    assert (part.start, part.end) == (0, 0)
 
 
 def test_a_message_of_ten_megabytes_passes(tmp_path, read):
