@@ -16,7 +16,7 @@ from warehouse.publication import Draft
 from warehouse.shuffle import Cut, plan_cuts
 
 SHARDS = Stage("shards", "flows.stages.corpus:cut_shard")
-PROJECT = Stage("project", "flows.stages.corpus:project_shard")
+PROJECT = Stage("project", "flows.stages.corpus:project_shard", version=2)
 
 
 def draft_release(plan: Plan, route: Route, selected: Made, code_version: str) -> Draft:

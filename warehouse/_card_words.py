@@ -58,7 +58,8 @@ _CONTINUATION_LICENSE = (
 _FEEDBACK_COLUMNS = """\
 - `label` is what a judge read out of `feedback`, the user's next message, about `response`, the reply before it; it is
   no human's rating. It counts from 1 in the order of the rubric's answers, `category` is its name, and `label_probs`
-  are the judge's probabilities of all labels, where it gives any.
+  are the judge's probabilities of all labels as it said them, where it gives any: `feedback.temperature` of a recipe
+  serves `feedback.min_probability` alone, and changes none of them.
 - `ordinal` orders the labels of the view wildreward from 1 (rejected) to 4 (pleased), the neutral one left out. It is
   null, as the labels of the configs `ordinal` and `wildreward` are, where a label has no place in that order.
 - `origin` says where the label is from: `direct`, the judge's own; `hindsight`, that of the later turn `label_turn` on
@@ -78,8 +79,10 @@ _FEEDBACK_COLUMNS = """\
 - `judge` is a fingerprint of rubric, model and sampling; `agreement` is the share of its votes that are for the label.
 - `user` is a salted hash; `group_id` names the conversation, `cluster_id` its near-copies, of which one is here.
 - `tokens` are estimated as characters / 4, prompt included.
-- `text` of the configs `ordinal` and `wildreward` is prompt and response as one text of about 4,000 tokens at most: a
-  long history loses its beginning, never the response its end. WildReward's trainer reads JSON Lines:
+- `text` of the configs `ordinal` and `wildreward` is prompt and response as one text of some 12,000 bytes, 3,000 to
+  4,000 tokens of English or Chinese (code and figures take more): a long history loses its beginning, then the query
+  its middle, where a word says so. The response is never cut. One of more than 12,000 bytes makes a longer text, whose
+  end a trainer that stops at 4,096 tokens does not see. WildReward's trainer reads JSON Lines:
   `load_dataset(FOLDER, "wildreward", split="train").to_json("train.jsonl")`.
 - `label` of the config `kto` is whether the user was pleased; null for neutral turns.
 """

@@ -58,8 +58,9 @@ KTO = pa.schema(
 
 _CHAR_BYTES = 4  # at most, in UTF-8
 _TEXT_BYTES = 12_000
-"""Of a text whose history is cut so that the response stands before the 4,096th token, where WildReward's trainer cuts:
-in English four bytes are about a token, in Chinese three."""
+"""Of a text that is cut so that the response stands before the 4,096th token, where WildReward's trainer cuts: in
+English four bytes are about a token, in Chinese three."""
+_GAP = "\n[{} characters left out]\n"
 
 
 def project_ordinal(rows: pa.Table, _window: int | None = None) -> pa.Table:
@@ -107,26 +108,51 @@ def project_kto(rows: pa.Table, _window: int | None = None) -> pa.Table:
 
 
 def write_text() -> pl.Expr:
-    """Write `prompt` and `response` as one text for a model without a chat template; the response stands last.
+    """Write `prompt` and `response` as one text for a model without a chat template; the response stands last, whole.
 
-    A long history loses its beginning, between two characters, never the response its end: see `_TEXT_BYTES`.
+    Of `_TEXT_BYTES` the query has what the response leaves, or loses its middle, with a word that says so; the history
+    has what both leave, or loses its beginning. A response that is longer than that stands with a text that is, too.
     """
     history = pl.col("prompt").list.head(pl.col("prompt").list.len() - 1)
     line = pl.format("[{}]\n{}", pl.element().struct.field("role"), pl.element().struct.field("content"))
     told = history.list.eval(line).list.join("\n\n")
     query = pl.col("prompt").list.last().struct.field("content")
-    room = _TEXT_BYTES - query.str.len_bytes().cast(pl.Int64) - pl.col("response").str.len_bytes().cast(pl.Int64)
-    tails = [told.cast(pl.Binary).bin.tail((room - less).clip(0)) for less in range(_CHAR_BYTES)]
-    shown = pl.coalesce(pl.when(~_begins_torn(tail)).then(tail) for tail in tails).cast(pl.String)
-    shown = pl.when(shown.str.len_bytes() > 0).then(shown)  # a first query has no history
-    parts = (("History", shown), ("Query", query), ("Response", pl.col("response")))
+    room = _TEXT_BYTES - _count_bytes(pl.col("response"))
+    shown = _keep_end(told, room - _count_bytes(query))
+    shown = pl.when(shown != "").then(shown)  # a first query has no history
+    parts = (("History", shown), ("Query", _keep_ends(query, room.clip(0))), ("Response", pl.col("response")))
     sections = [pl.format(f"# {name}\n{{}}", text) for name, text in parts]
     return pl.concat_str(sections, separator="\n\n", ignore_nulls=True)
+
+
+def _keep_ends(text: pl.Expr, most: pl.Expr) -> pl.Expr:
+    """Leave the middle out of texts of more bytes than `most`: half as many stay at either end, what asks at both."""
+    end = _keep_end(text, most // 2)
+    behind = _keep_end(text, _count_bytes(text) - most // 2 + _CHAR_BYTES - 1)
+    beginning = text.cast(pl.Binary).bin.head(_count_bytes(text) - _count_bytes(behind)).cast(pl.String)
+    gone = text.str.len_chars() - beginning.str.len_chars() - end.str.len_chars()
+    cut = pl.concat_str(beginning, pl.format(_GAP, gone), end)
+    return pl.when(_count_bytes(text) > most).then(cut).otherwise(text)
+
+
+def _keep_end(text: pl.Expr, most: pl.Expr) -> pl.Expr:
+    """Keep the last bytes of a text, at most so many and up to 3 fewer, so that no character is torn.
+
+    How many is found first: a cast to text looks at values that are masked, too, and a torn one there is an error.
+    """
+    raw = text.cast(pl.Binary)
+    sizes = [(most - less).clip(0) for less in range(_CHAR_BYTES)]
+    size = pl.coalesce(pl.when(~_begins_torn(raw.bin.tail(size))).then(size) for size in sizes)
+    return raw.bin.tail(size).cast(pl.String)
 
 
 def _begins_torn(text: pl.Expr) -> pl.Expr:
     """Whether bytes of UTF-8 begin inside a character: with one of 0b10......; binaries compare byte by byte."""
     return (text >= pl.lit(b"\x80")) & (text < pl.lit(b"\xc0"))
+
+
+def _count_bytes(text: pl.Expr) -> pl.Expr:
+    return text.str.len_bytes().cast(pl.Int64)
 
 
 def _read(rows: pa.Table, names: list[str]) -> pl.DataFrame:

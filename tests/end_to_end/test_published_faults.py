@@ -16,6 +16,7 @@ are their rules in our words. Shown elsewhere:
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 
 import polars as pl
 import pyarrow as pa
@@ -202,6 +203,18 @@ def test_08_a_word_that_holds_a_keyword_is_not_the_keyword(keyword, query):
     assert filter_turns(chats, find_turns(chats).kept, asked).dropped.num_rows == 0
 
 
+@pytest.mark.parametrize(("order", "expected"), [("before", [3, 4]), ("after", [5, 4])])
+def test_08_an_unfit_turn_s_praise_is_taken_where_filters_come_after_it(order, expected):
+    chats = chats_of([*PRUNING[:2], "Old apple trees?", *PRUNING[3:]])
+    fit = partial(filter_turns, chats, filters=Turns(min_query_words=5))
+    turns = find_turns(chats).kept
+    verdicts, asked = verdicts_on(turns, 3, 5, 4), Hindsight(turns=1)
+    labelled = apply_hindsight(chats, turns if order == "after" else fit(turns).kept, verdicts, asked)
+    kept = fit(labelled).kept
+    assert kept["turn"].to_pylist() == [0, 2]
+    assert kept["label"].to_pylist() == expected
+
+
 def test_08_lengths_are_counted_in_scripts_without_spaces():
     query = "请问冬天怎么修剪老苹果树才不会伤到它们"
     assert len(query.split()) == 1
@@ -218,16 +231,18 @@ def test_08_personal_data_is_masked_in_history_reply_and_follow_up():
 
 
 @pytest.mark.parametrize("word", ["apple ", "苹"])
-def test_08_what_is_too_long_loses_its_history_and_never_the_reply(word):
-    history, reply = word * 20_000, f"The reply begins, {word * 30} and ends."
-    published = f"{history}\nquery\n{reply}"[:12_000]
+@pytest.mark.parametrize(("before", "query"), [(20_000, 0), (0, 20_000)])  # words
+def test_08_what_is_too_long_loses_its_history_then_its_query_and_never_the_reply(word, before, query):
+    history, reply = word * before, f"The reply begins, {word * 30} and ends."
+    asked = f"And now, {word * query} what else?"
+    published = f"{history}\n{asked}\n{reply}"[:12_000]
     assert "ends." not in published
-    chats = chats_of([history, "Yes.", "And now, what else?", reply, "Thanks!"])
+    chats = chats_of([f"So. {history}", "Yes.", asked, reply, "Thanks!"])
     last = find_turns(chats).kept.slice(1)
     row = {"prompt": join_prompts(chats, last)[0].as_py(), "response": reply, "ordinal": 4, "group_id": "c0", "turn": 1}
     judged = {"label_probs": None, "weight": 1.0, "judge_model": "m", "rubric": RUBRIC.id, "language": None}
     [text] = project_ordinal(pa.Table.from_pylist([row | judged], _ROWS))["text"].to_pylist()
-    assert text.endswith(reply)
+    assert text.endswith(f"what else?\n\n# Response\n{reply}")
     assert len(text.encode()) < 13_000  # about 4,096 tokens, whatever the script
 
 

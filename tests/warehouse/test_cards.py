@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from flows.chats import settle
 from miners.chats.mining.views import VIEWS
 from schemas.manifest import ReleaseManifest, SplitSummary
 from schemas.recipe import Recipe
@@ -13,7 +14,7 @@ SERVER = {"kind": "server", "model": "m", "urls": ["http://127.0.0.1:1/v1"]}
 
 def write(licenses=("MIT",), **sections):
     """Write the card of a release of feedback; answers its front matter and its words, on one line."""
-    recipe = Recipe.model_validate({"name": "r", "inputs": [{"source": "wildchat", "path": "w"}], **sections})
+    recipe = settle(Recipe.model_validate({"name": "r", "inputs": [{"source": "wildchat", "path": "w"}], **sections}))
     manifest = ReleaseManifest(
         name="r",
         build="b",
@@ -58,17 +59,19 @@ def test_only_views_that_ask_about_refusals_are_said_to(view):
 
 
 @pytest.mark.parametrize(
-    ("hindsight", "expected"),
+    ("view", "hindsight", "expected"),
     [
-        ({}, "that follows within 2 turns, if it is praise."),
-        ({"negative": True, "turns": 1}, "that follows within 1 turn, if it is praise or blame."),
-        ({"negative": True, "positive": False}, "that follows within 2 turns, if it is blame."),
-        ({"positive": False}, "No label is taken from later turns."),
-        ({"turns": 0}, "No label is taken from later turns."),
+        ("wildreward", {}, "that follows within 2 turns, if it is praise."),
+        ("wildreward", {"negative": True, "turns": 1}, "that follows within 1 turn, if it is praise or blame."),
+        ("wildreward", {"negative": True, "positive": False}, "that follows within 2 turns, if it is blame."),
+        ("wildreward", {"positive": False}, "No label is taken from later turns."),
+        ("wildreward", {"turns": 0}, "No label is taken from later turns."),
+        ("wildfeedback", {}, "No label is taken from later turns."),
+        ("nof", {"positive": True}, "that follows within 2 turns, if it is praise."),
     ],
 )
-def test_what_is_taken_from_later_turns_is_said(hindsight, expected):
-    assert expected in write(hindsight=hindsight)[1]
+def test_what_is_taken_from_later_turns_is_said(view, hindsight, expected):
+    assert expected in write(feedback={"view": view}, hindsight=hindsight)[1]
 
 
 def test_who_judged_is_named_and_a_cascade_s_student_too():

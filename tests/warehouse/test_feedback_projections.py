@@ -1,3 +1,5 @@
+import re
+
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -93,10 +95,42 @@ def test_a_tail_that_is_denser_than_the_rest_is_cut_by_its_bytes(less):
     assert 0 <= 12_000 - len((history + "So?" + "!" * less + "An answer.").encode()) < 4
 
 
-def test_a_query_that_leaves_no_room_stands_alone():
-    rows = make([said("x", "y", "z" * 20_000)], [2], ["correction"])
+def test_rows_that_are_cut_at_other_bytes_are_written_together():
+    """A cast to text looks at masked values as well: what is torn in one row must not be tried in another's place."""
+    words = ("a", "\u00e9", "\u597d", "\N{GRINNING FACE}")
+    prompts = [
+        said(word * long, "x", word * short) for word in words for long in (1, 9_000) for short in (1, 7_000, 9_001)
+    ]
+    made = make(prompts, [2] * len(prompts), ["correction"] * len(prompts))
+    together = project_ordinal(made)["text"].to_pylist()
+    assert together == [project_ordinal(made.slice(at, 1))["text"][0].as_py() for at in range(made.num_rows)]
+
+
+@pytest.mark.parametrize("character", ["z", "\u597d", "\N{GRINNING FACE}", "a\N{GRINNING FACE}"])
+@pytest.mark.parametrize("less", range(5))
+def test_a_query_that_leaves_no_room_stands_alone_and_loses_its_middle(character, less):
+    query, response = "?" * less + character * 20_000, "An answer."
+    rows = make([said("x", "y", query)], [2], ["correction"], response)
     [text] = project_ordinal(rows)["text"].to_pylist()
-    assert text == f"# Query\n{'z' * 20_000}\n\n# Response\nAn answer."
+    shown = text.removeprefix("# Query\n").removesuffix(f"\n\n# Response\n{response}")
+    beginning, gone, end = re.fullmatch(r"(?s)(.*)\n\[(\d+) characters left out\]\n(.*)", shown).groups()
+    assert query.startswith(beginning)
+    assert query.endswith(end)
+    assert len(beginning) + int(gone) + len(end) == len(query)
+    assert all(0 <= 6_000 - 5 - len(half.encode()) < 4 for half in (beginning, end))
+
+
+def test_a_query_that_just_fits_is_whole():
+    for more, is_cut in ((0, False), (1, True)):
+        rows = make([said("z" * (12_000 - len("An answer.") + more))], [2], ["correction"])
+        [text] = project_ordinal(rows)["text"].to_pylist()
+        assert ("left out" in text) == is_cut
+
+
+def test_a_response_that_alone_is_too_long_is_whole():
+    response = "\u597d" * 5_000
+    [text] = project_ordinal(make([said("x", "y", "And now?")], [2], ["correction"], response))["text"].to_pylist()
+    assert text == f"# Query\n\n[8 characters left out]\n\n\n# Response\n{response}"
 
 
 def test_what_praises_is_what_the_views_say():
