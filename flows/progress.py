@@ -4,17 +4,25 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
+from rich.text import Text
 
 from flows.judging.answering import Headway
 
 _ASKING = "asking"
 _LINE_SECONDS = 60.0
+
+_NARROWEST, _WIDEST = 8, 28  # bar, in characters
+_BESIDE = 72  # characters beside the bar: name, count, unit, time and a note such as `120 already made`
+_EXACT = 10_000  # from there on counts are shortened
+_THOUSAND = 1000
 
 
 class Reporter(Protocol):
@@ -49,25 +57,39 @@ class Silent:
         """Do nothing."""
 
 
+class _Drawing(Progress):
+    """Bars, and below them, over as many lines as it takes, a text."""
+
+    below = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Give what is drawn."""
+        yield from super().get_renderables()
+        if self.below:
+            yield Text(self.below, style="dim")
+
+
 @dataclass
 class Bars:
     """A bar a stage on a terminal; sources of one stage share it. Use as a context."""
 
     console: Console
-    _progress: Progress = field(init=False)
+    _progress: _Drawing = field(init=False)
     _tasks: dict[str, TaskID] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        """Lay the columns out."""
-        self._progress = Progress(
+        """Lay the columns out: in a narrow terminal the bar gives way first, then the note."""
+        note = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        self._progress = _Drawing(
             TextColumn("{task.description:<15}"),
-            BarColumn(bar_width=28),
+            BarColumn(bar_width=max(_NARROWEST, min(_WIDEST, self.console.width - _BESIDE))),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}", style="dim", markup=False),
+            TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=note),
             console=self.console,
+            expand=True,
         )
 
     def __enter__(self) -> Self:
@@ -102,12 +124,13 @@ class Bars:
         """Do nothing: the bar is full."""
 
     def ask(self, headway: Headway) -> None:
-        """Show the questions on a bar of their own."""
+        """Show the questions on a bar of their own, and below all bars what becomes of them."""
         with self._lock:
             if _ASKING not in self._tasks:
                 self._tasks[_ASKING] = self._progress.add_task(_ASKING, note="", unit="questions")
             task = self._tasks[_ASKING]
-        self._progress.update(task, total=headway.total, completed=headway.done, note=describe_headway(headway))
+        self._progress.update(task, total=headway.total, completed=headway.done)
+        self._progress.below = f"{_ASKING}: {describe_headway(headway)}"
 
 
 @dataclass
@@ -141,7 +164,22 @@ class Lines:
 
 def describe_headway(headway: Headway) -> str:
     """Describe an asking in a line: states, rate, time left and tokens."""
-    states = [f"{count:,} {state}" for state, count in headway.states.items()]
+    states = [f"{_shorten(count)} {state}" for state, count in headway.states.items()]
     left = [] if headway.eta is None else [f"{timedelta(seconds=round(headway.eta))} left"]
     tokens = headway.prompt_tokens + headway.completion_tokens
-    return ", ".join([*states, f"{headway.rate:,.1f}/s", *left, f"{tokens:,} tokens"])
+    return ", ".join([*states, f"{headway.rate:,.1f}/s", *left, f"{_shorten(tokens)} tokens"])
+
+
+def _shorten(count: int) -> str:
+    """Write a count in at most six characters.
+
+    >>> [_shorten(count) for count in (480, 9_999, 90_500, 90_318_442, 999_999)]
+    ['480', '9,999', '90.5k', '90.3M', '1.0M']
+    """
+    if count < _EXACT:
+        return f"{count:,}"
+    value, unit = count / _THOUSAND, "k"
+    for larger in "MGT":
+        if round(value, 1) >= _THOUSAND:
+            value, unit = value / _THOUSAND, larger
+    return f"{value:.1f}{unit}"
