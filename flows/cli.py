@@ -106,7 +106,7 @@ def demo(root: str, dask: str | None, workers: int | None, threads: int) -> None
 
 
 @main.command()
-@click.option("--views", "what", flag_value="views", help="List the views over the pair store instead.")
+@click.option("--views", "what", flag_value="views", help="List the views of pairs and of feedback instead.")
 @click.option("--benchmarks", "what", flag_value="benchmarks", help="List the benchmarks to decontaminate against.")
 def sources(what: str | None) -> None:
     """List the sources that recipes can name."""

@@ -37,13 +37,13 @@ def explain_plan(job: Job) -> None:
     from flows.ingest import slice_works
     from flows.pages import lay_out_entries, open_console, show
     from flows.plan import Plan
+    from flows.presentations import find_views
     from flows.work import find
-    from miners.forums.mining.views import find_view
     from schemas.inputs import Route
     from warehouse.layouts import LAYOUTS
 
     recipe = read_recipe(job.recipe)
-    view = find_view(recipe.view, recipe.custom)
+    views = find_views(recipe)
     root = open_root(job.root)
     known = root if root.exists("stages") else None  # where nothing is made, no hash can be found made
     plan = Plan(recipe, root, Engine(SerialExecutor()), job.sample)
@@ -60,7 +60,7 @@ def explain_plan(job: Job) -> None:
     routes = sorted({entry.source.route for entry in entries}, key=list(Route).index)
     for route in routes:
         name = recipe.release_name(job.sample, route if len(routes) > 1 else None)
-        taken = f"the view {view.name} ({view.summary})" if route == Route.FORUMS else f"{LAYOUTS[route].rows}"
+        taken = f"the view {views[route].name} ({views[route].summary})" if route in views else LAYOUTS[route].rows
         console.print(show(f"would publish {root.locate(f'releases/{name}')}"), soft_wrap=True)
         console.print(show(f"with {taken}, in the configs {', '.join(LAYOUTS[route].configs)}"), soft_wrap=True)
     for line in (f"and the splits {shares}", "nothing was written"):
@@ -70,12 +70,14 @@ def explain_plan(job: Job) -> None:
 def list_names(what: str) -> None:
     """Print what a recipe can name: `sources`, `views` or `benchmarks`."""
     from flows.pages import lay_out_presets, lay_out_sources, lay_out_views, open_console
-    from miners.forums.mining.views import VIEWS
+    from miners.chats.mining import views as chats
+    from miners.forums.mining import views as forums
     from miners.registry import list_sources
+    from schemas.inputs import Route
     from warehouse.decontamination.benchmarks import PRESETS
 
     if what == "views":
-        page = lay_out_views(VIEWS.values())
+        page = lay_out_views({Route.FORUMS: forums.VIEWS.values(), Route.CHATS: chats.VIEWS.values()})
     elif what == "benchmarks":
         page = lay_out_presets(PRESETS)
     else:
@@ -85,7 +87,6 @@ def list_names(what: str) -> None:
 
 def show_statistics(root: str, release: str | None, *, as_json: bool) -> None:
     """Print what is in the latest build of a release: as tables, or as one JSON object."""
-    from flows.judging.drift import lay_out_drift
     from flows.pages import open_console
     from flows.presentations import presentation_of
     from warehouse.publication import find_release
@@ -97,10 +98,7 @@ def show_statistics(root: str, release: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))
     else:
-        console = open_console()
-        console.print(presentation.lay_out_statistics(statistics, manifest))
-        if (drift := lay_out_drift(place, manifest)) is not None:
-            console.print(drift)
+        open_console().print(presentation.lay_out_statistics(statistics, manifest))
 
 
 def show_row(root: str, release: str | None, uid: str) -> None:

@@ -20,6 +20,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture, wait
+from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -28,10 +29,11 @@ from prefect.workers.process import ProcessWorker
 
 from flows.engine import Step
 from flows.jobs import Job, run_job
+from flows.judging.drift import compare_builds, conclude, is_alarming, list_shifts
 from schemas.errors import FatalError, TransientError
 from schemas.manifest import Partition, ReleaseManifest
 from schemas.recipe import read_recipe
-from warehouse.root import open_root
+from warehouse.root import Root, open_root
 
 Parts = tuple[Partition, ...]
 
@@ -108,17 +110,39 @@ def _name_run() -> str:
 def build_release(
     recipe: str, root: str, workers: int = 0, dask: str | None = None, sample: float = 1.0
 ) -> tuple[ReleaseManifest, ...]:
-    """Build a recipe's releases; the parameters are those of a Job. Each funnel becomes an artifact of the run."""
+    """Build a recipe's releases; the parameters are those of a Job.
+
+    Each funnel becomes an artifact of the run. Where the labels of a release are distributed otherwise than those of
+    the build before, the run warns of it in its log, and keeps their shares as an artifact.
+    """
     job = Job(recipe=Path(recipe), root=root, workers=workers, dask=dask, sample=sample)
     manifests, _ = run_job(job, runner=run_as_tasks)
     for manifest in manifests:
         rows = sum(split.rows + split.tail_rows for split in manifest.splits.values())
         create_table_artifact(
             _funnel(manifest),
-            key=f"revealed-{re.sub('[^a-z0-9]+', '-', manifest.name.lower())}-funnel",
+            key=_name_artifact(manifest, "funnel"),
             description=f"Release `{manifest.name}`, build `{manifest.build}`: {rows:,} rows. Rows in = on + dropped.",
         )
+        _warn_of_drift(open_root(root), manifest)
     return manifests
+
+
+def _warn_of_drift(root: Root, manifest: ReleaseManifest) -> None:
+    """Warn in the run's log, and keep the shares with it, where labels are not what they were.
+
+    A run that publishes nothing new warns again: what it would have taken the place of is still the build before.
+    """
+    drift = compare_builds(root, manifest)
+    if not is_alarming(drift):
+        return
+    words = f"Release {manifest.name}, build {manifest.build} beside build {drift.previous}: {conclude(drift)}"
+    get_run_logger().warning(words)
+    create_table_artifact(list_shifts(drift), key=_name_artifact(manifest, "drift"), description=words)
+
+
+def _name_artifact(manifest: ReleaseManifest, what: str) -> str:
+    return f"revealed-{re.sub('[^a-z0-9]+', '-', manifest.name.lower())}-{what}"
 
 
 def run_as_tasks(steps: Sequence[Step]) -> list[Parts]:

@@ -7,11 +7,12 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from flows.judging.drift import lay_out_drift
 from flows.pages import fill_table, frame_text, list_facts, make_table, show
 from flows.summary import lay_out_distributions, lay_out_funnel, lay_out_splits
 from miners.chats.mining.rubrics import list_rubrics
 from schemas.manifest import ReleaseManifest
-from schemas.statistics import Collection, Distribution, FeedbackStatistics, LabelShare, UserDiversity
+from schemas.statistics import Collection, Distribution, FeedbackStatistics, Labels, LabelShare, UserDiversity
 from warehouse.inspection import Row
 
 _FACTS = (
@@ -26,6 +27,8 @@ _FACTS = (
     "rubric",
 )
 _MOST_VALUES = 20  # of a column
+_MOST_GROUPS = 10  # of what label shares are told apart by
+_SMALL = 0.0995  # shares below it are shown with a digit behind the point
 _COLORS = {"user": "blue", "assistant": "green", "system": "white"}
 
 
@@ -101,11 +104,13 @@ def lay_out_feedback_statistics(statistics: FeedbackStatistics, _manifest: Relea
         lay_out_splits(statistics.splits),
         _lay_out_labels("what the judge said of all turns", statistics.judged, statistics.published),
         _lay_out_labels("labels of the released turns", statistics.labels, {}),
+        *(_lay_out_groups(name, groups, statistics) for name, groups in statistics.labels_by.items() if groups),
         _lay_out_collections(statistics.communities),
         lay_out_distributions(measures),
         _lay_out_users(users),
         *([_lay_out_failures(statistics.failures)] if statistics.failures else []),
         _lay_out_counts(statistics),
+        *([lay_out_drift(statistics.drift)] if statistics.drift is not None else []),
     )
 
 
@@ -125,6 +130,33 @@ def _lay_out_labels(title: str, labels: Mapping[str, LabelShare], published: Map
             for name, found in labels.items()
         ),
     )
+
+
+def _lay_out_groups(name: str, groups: Mapping[str, Labels], statistics: FeedbackStatistics) -> Table:
+    """List the commonest languages, models, countries or ranges of turns, each with the shares of its labels."""
+    categories = list(statistics.judged or statistics.labels)
+    numbers = ("turns", *(category.replace("_", " ") for category in categories))
+    rest = len(groups) - _MOST_GROUPS
+    title = f"labels of {'all' if statistics.judged else 'the released'} turns by {name}: %, and its 95% interval"
+    title += f" ({rest:,} rarer ones are not shown)" if rest > 0 else ""
+    table = make_table("turn, from 0" if name == "turn" else name, *numbers, numbers=numbers, title=title)
+    return fill_table(
+        table,
+        (
+            (value, f"{found.rows:,}", *(_tell_share(found.shares.get(category)) for category in categories))
+            for value, found in islice(groups.items(), _MOST_GROUPS)
+        ),
+    )
+
+
+def _tell_share(found: LabelShare | None) -> str | None:
+    """Say a share and its interval in percent, with two digits."""
+    if found is None:
+        return None
+    share, low, high = (
+        f"{100 * part:.1f}" if part < _SMALL else f"{part:.0%}"[:-1] for part in (found.share, found.low, found.high)
+    )
+    return f"{share} {low}-{high}"
 
 
 def _lay_out_collections(collections: Mapping[str, Collection]) -> Table:
@@ -169,7 +201,7 @@ def _lay_out_counts(statistics: FeedbackStatistics) -> Table:
         "label's origin": statistics.origins,
         "judge": statistics.judges,
         "rubric": statistics.rubrics,
-        "query's language": statistics.languages,
+        "language": statistics.languages,
         "model": statistics.models,
         "user's country": statistics.countries,
         "licence": statistics.licenses,

@@ -16,8 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.entries import ResolvedEntry
+from miners.chats.mining.views import View as ChatView
 from miners.forums.mining.views import View
 from miners.source import Source
+from schemas.inputs import Route
 from warehouse.decontamination.benchmarks import Preset
 from warehouse.inspection import Dropped, Row
 from warehouse.verification import Report
@@ -113,10 +115,10 @@ def lay_out_sources(sources: Iterable[Source]) -> Table:
     return fill_table(make_table("source", "route", "reads", "options"), rows)
 
 
-def lay_out_views(views: Iterable[View]) -> Table:
-    """List the views with where each is published."""
-    rows = ((view.name, view.summary, view.source) for view in views)
-    return fill_table(make_table("view", "takes", "after"), rows)
+def lay_out_views(views: Mapping[Route, Iterable[View | ChatView]]) -> Table:
+    """List the views of each route with where each is published."""
+    rows = ((view.name, route.value, view.summary, view.source) for route, own in views.items() for view in own)
+    return fill_table(make_table("view", "route", "takes", "after"), rows)
 
 
 def lay_out_presets(presets: Mapping[str, Preset]) -> Table:

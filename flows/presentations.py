@@ -9,10 +9,12 @@ from rich.console import Group, RenderableType
 
 from flows.continuation_pages import lay_out_continuation, lay_out_continuation_statistics
 from flows.feedback_pages import lay_out_feedback, lay_out_feedback_statistics
+from flows.judging.drift import compare_builds
 from flows.pages import lay_out_row
 from flows.summary import lay_out_rules, lay_out_statistics
 from miners.chats.mining import views as chat_views
-from miners.forums.mining.views import find_view
+from miners.chats.mining.views import View as ChatView
+from miners.forums.mining.views import View, find_view
 from schemas.inputs import Route
 from schemas.manifest import Record, ReleaseManifest
 from schemas.recipe import Recipe, check
@@ -38,6 +40,12 @@ def presentation_of(manifest: ReleaseManifest) -> Presentation:
     return _PRESENTATIONS[Route(manifest.route)]
 
 
+def find_views(recipe: Recipe) -> Mapping[Route, View | ChatView]:
+    """Find the views by which a recipe's releases take their rows; pages have none."""
+    chats = chat_views.find_view(recipe.feedback.view)
+    return {Route.FORUMS: find_view(recipe.view, recipe.custom), Route.CHATS: chats}
+
+
 def _lay_out_pairs(statistics: Statistics, manifest: ReleaseManifest) -> RenderableType:
     recipe = check(Recipe, manifest.recipe, f"recipe of {manifest.name}")
     rules = lay_out_rules(manifest.funnel, find_view(recipe.view, recipe.custom))
@@ -46,7 +54,8 @@ def _lay_out_pairs(statistics: Statistics, manifest: ReleaseManifest) -> Rendera
 
 def _describe_feedback(root: Root, manifest: ReleaseManifest) -> FeedbackStatistics:
     view = chat_views.find_view(check(Recipe, manifest.recipe, f"recipe of {manifest.name}").feedback.view)
-    return feedback_statistics(root, manifest, view.categories, view.published)
+    found = feedback_statistics(root, manifest, view.categories, view.published)
+    return found.model_copy(update={"drift": compare_builds(root, manifest)})
 
 
 _PRESENTATIONS: Mapping[Route, Presentation] = MappingProxyType(

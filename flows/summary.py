@@ -9,7 +9,7 @@ from rich.table import Table
 from flows.decontamination import lay_out_coverage
 from flows.drawing import DRAW
 from flows.engine import Engine, add_up
-from flows.judging.drift import lay_out_drift
+from flows.judging.drift import compare_builds, lay_out_drift
 from flows.pages import fill_table, make_table, open_console, show
 from miners.forums.mining.views import View
 from schemas.drops import describe
@@ -48,8 +48,8 @@ def _print_release(manifest: ReleaseManifest, root: Root, console: Console) -> N
         console.print(show(warning, "yellow"), soft_wrap=True)
     if (coverage := lay_out_coverage(manifest, root)) is not None:
         console.print(coverage)
-    if (drift := lay_out_drift(root, manifest)) is not None:
-        console.print(drift)
+    if (drift := compare_builds(root, manifest)) is not None:
+        console.print(lay_out_drift(drift))
     console.print("load it:")
     console.print(show(write_loading(manifest, root)), soft_wrap=True)
 

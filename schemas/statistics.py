@@ -139,12 +139,72 @@ class LabelShare(Record):
     high: float
 
 
+class Labels(Record):
+    """The labels of some of the turns."""
+
+    rows: int
+    shares: dict[str, LabelShare]
+    """{category: how many of these turns have it}"""
+
+
+class Shift(Record):
+    """One label's share, before and now."""
+
+    label: int
+    old: float
+    new: float
+    difference: float
+    low: float
+    high: float
+    """Bounds of the difference, 19 times of 20 (Newcombe 1998, method 10)."""
+    effect: float
+    """Cohen's h."""
+    alarming: bool
+
+
+class Difference(Record):
+    """How the labels of two builds differ. p_value: of Pearson's chi-square over all labels. shifts: by label."""
+
+    old_rows: int
+    new_rows: int
+    """Turns that are compared."""
+    old_size: float
+    new_size: float
+    """As many independent turns say as much as these do: the fewer, the more alike a user's are."""
+    statistic: float
+    p_value: float
+    shifts: tuple[Shift, ...]
+    alarming: bool
+    """Whether someone should look: a label's share shifted, and not by chance."""
+
+
+class Said(Record):
+    """What judges said in a build: {label: turns}, and who they were."""
+
+    rubric: str
+    judges: tuple[str, ...]
+    labels: dict[int, int]
+
+
+class Drift(Record):
+    """What the judges of a build said, beside what those of the build said that it took the place of."""
+
+    previous: str
+    """The build before."""
+    before: Said
+    now: Said
+    only_new: bool
+    """Whether, of this build, only the turns are compared that the build before did not have; else all are."""
+    difference: Difference | None
+    """None where the labels are of two rubrics, and do not compare."""
+
+
 class Collection(Record):
     """What one collection of conversations gave to a release of feedback."""
 
     rows: int
     languages: dict[str, int]
-    """{ISO 639 code of the query: rows}; empty where the recipe did not ask for languages."""
+    """{language of the query: rows}, as `FeedbackStatistics.languages`."""
     masked: int
     """Rows of conversations in which personal data was masked."""
 
@@ -181,6 +241,12 @@ class FeedbackStatistics(Record):
     """{category: share that the view's paper reports of its first pass}; empty where it reports none."""
     labels: dict[str, LabelShare]
     """{category: released rows}"""
+    labels_by: dict[str, dict[str, Labels]]
+    """{`language`, `model`, `country` or `turn`: {value: its labels}}, the commonest value first; turns by their place
+    from 0, in ranges, in their order. Of all turns, and by what the judge said, as `judged`; of the released ones, as
+    `labels`, where the build's partitions are gone. A turn of which a value is not known counts nowhere there."""
+    drift: Drift | None = None
+    """None where no build was published before this one, or partitions of either are gone."""
     better: int | None
     """Rows with a later reply that pleased where theirs did not: candidates for pairs; null in releases that were made
     before they were looked for."""
@@ -189,7 +255,8 @@ class FeedbackStatistics(Record):
     """{judge's model: rows}"""
     rubrics: dict[str, int]
     languages: dict[str, int]
-    """{ISO 639 code of the query: rows}; the commonest first, as models and countries are."""
+    """{ISO 639 code of the query: rows}, the commonest first, as models and countries are. Where the recipe did not ask
+    for languages, the log's own word for that of the conversation; empty where it has none."""
     models: dict[str, int]
     """{model that wrote the response: rows}"""
     countries: dict[str, int]

@@ -4,8 +4,7 @@ What the judge said of all turns, neutral ones included, is read from the partit
 counted by hash: memory grows with their number, as it does with that of conversations.
 """
 
-from collections.abc import Mapping, Sequence
-from math import sqrt
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -13,9 +12,10 @@ import polars as pl
 
 from schemas.identity import hash64
 from schemas.judging import State
-from schemas.manifest import ReleaseManifest, Snapshot
-from schemas.statistics import Collection, FeedbackStatistics, LabelShare, UserDiversity
+from schemas.manifest import Partition, ReleaseManifest, Snapshot
+from schemas.statistics import Collection, FeedbackStatistics, UserDiversity
 from warehouse.counting import COUNTS, add_up, count_measures, distribution, of, rows_a_group
+from warehouse.label_shares import COLUMNS, LabelTally
 from warehouse.partitions import find_partition, read_partition
 from warehouse.root import Root
 from warehouse.shards import canonical_shards, read_columns
@@ -33,18 +33,16 @@ _VALUES = {
 }
 """Figures that count the values of a column, and which."""
 
-_COLUMNS = ["community", "category", "user", "group_id", "pii", "better_turn", *_MEASURES, *_VALUES.values()]
+_COLUMNS = list(dict.fromkeys(["community", "category", "pii", "better_turn", *COLUMNS, *_MEASURES, *_VALUES.values()]))
 _COUNTED = pl.Schema({"column": pl.String, "value": pl.String, "count": pl.UInt64})
-_LABELLED = pl.Schema({"label": pl.String, "unit": pl.UInt64, "count": pl.UInt64})
 _KEYS = ["column", "value"]
 _USERS = pl.Schema({"user": pl.UInt64, "count": pl.UInt64})
 _PARTS = pl.Schema({"community": pl.String, "language": pl.String, "rows": pl.UInt64, "masked": pl.UInt64})
 
-_Z = 1.959964  # standard deviations that leave 2.5% on each side
-_STAGE = "labels"
-
-_UNIT = hash64(pl.coalesce("user", "group_id"))
-"""Who gives a turn: its user, or where none is known its conversation."""
+_LABELS, _CHATS = "labels", "chats"
+"""Stages of the chats route; partition n of both holds the same conversations."""
+_OF_CHAT = ("group_id", "model", "country")
+_OF_TURN = tuple(name for name in COLUMNS if name not in _OF_CHAT[1:])
 
 
 def feedback_statistics(
@@ -54,14 +52,14 @@ def feedback_statistics(
 
     categories: names of the view's labels, from 1. published: shares of some of them in the view's paper.
     """
-    schemas = (COUNTS, _COUNTED, _LABELLED, _USERS, _PARTS)
-    counts, values, labels, users, parts = (pl.DataFrame(schema=schema) for schema in schemas)
+    counts, values, users, parts = (pl.DataFrame(schema=schema) for schema in (COUNTS, _COUNTED, _USERS, _PARTS))
+    released = LabelTally(categories)
     better: int | None = None
     for shard in canonical_shards(manifest):
         rows = read_columns(root, manifest, shard, _COLUMNS)
         counts = add_up([counts, *count_measures(rows, _MEASURES)], ["measure", "value"])
         values = add_up([values, *(_count_values(rows, column) for column in _VALUES.values())], _KEYS)
-        labels = add_up([labels, _count_labels(rows, pl.col("category"))], ["label", "unit"])
+        released.add(rows, pl.col("category"))
         users = add_up([users, _count_users(rows)], ["user"])
         parts = add_up([parts, _count_parts(rows)], ["community", "language"])
         if "better_turn" in rows.columns:  # releases of before have no such column
@@ -78,49 +76,17 @@ def feedback_statistics(
         splits=manifest.splits,
         communities=_describe_parts(parts),
         licenses=manifest.licenses,
-        judged=share_labels(judged, categories),
+        judged=judged.share(),
         failures=failures,
         published=dict(published),
-        labels=share_labels(labels, categories),
+        labels=released.share(),
+        labels_by=judged.share_by() or released.share_by(),
         better=better,
         **figures,
         conversations=conversations.rows,
         rows_per_conversation=conversations,
         users=describe_users(users["count"], int(parts["rows"].sum())),
     )
-
-
-def share_labels(labels: pl.DataFrame, categories: Sequence[str]) -> dict[str, LabelShare]:
-    """Give the share of each label among turns, with an interval; nothing of no turns.
-
-    labels: `label, unit, count`, how many turns with a label each unit gives. A unit's turns are alike, and count for
-    fewer than they are: Wilson's interval (1927) is taken of as many independent turns as would vary as much as the
-    share does when users are drawn anew (Kish's effective sample size).
-    """
-    total = int(labels["count"].sum())
-    return {
-        name: _bound(*_count_effective(labels, name, total), total)
-        for name in categories
-        if total and (name in labels["label"])
-    }
-
-
-def _count_effective(labels: pl.DataFrame, name: str, total: int) -> tuple[int, float]:
-    """Count the turns with a label, and the independent turns that all turns are worth."""
-    own = pl.when(pl.col("label") == name).then("count").otherwise(0)
-    units = labels.group_by("unit").agg(hits=own.sum().cast(pl.Float64), rows=pl.col("count").sum().cast(pl.Float64))
-    hits = int(units["hits"].sum())
-    share = hits / total
-    simple = share * (1 - share) * total
-    varied = float(((units["hits"] - share * units["rows"]) ** 2).sum())
-    return hits, total / max(varied / simple, 1.0) if simple else float(units.height)
-
-
-def _bound(hits: int, effective: float, total: int) -> LabelShare:
-    share, square = hits / total, _Z * _Z / effective
-    middle = (share + square / 2) / (1 + square)
-    half = _Z * sqrt(share * (1 - share) / effective + square / (4 * effective)) / (1 + square)
-    return LabelShare(rows=hits, share=share, low=max(middle - half, 0.0), high=min(middle + half, 1.0))
 
 
 def describe_users(counts: pl.Series, rows: int) -> UserDiversity:
@@ -143,27 +109,29 @@ def describe_users(counts: pl.Series, rows: int) -> UserDiversity:
     )
 
 
-def _read_judged(
-    root: Root, manifest: ReleaseManifest, categories: Sequence[str]
-) -> tuple[pl.DataFrame, dict[str, int]]:
+def _read_judged(root: Root, manifest: ReleaseManifest, categories: Sequence[str]) -> tuple[LabelTally, dict[str, int]]:
     """Count what the judge said first of every turn, and how the others ended, from the build's partitions."""
+    names = dict(enumerate(categories, start=1))
+    label = pl.col("first_label").replace_strict(names, return_dtype=pl.String, default=None)
+    tally, states = LabelTally(categories), pl.DataFrame(schema=_COUNTED)
+    for labelled, chats in _find_pieces(root, manifest):
+        rows = pl.DataFrame(read_partition(root, labelled, [*_OF_TURN, "first_label", "state"]))
+        told = pl.DataFrame(read_partition(root, chats, [*_OF_CHAT, "language"])).rename({"language": "told"})
+        known = rows.join(told, on="group_id", how="left").with_columns(language=pl.coalesce("language", "told"))
+        tally.add(known, label)
+        states = add_up([states, _count_values(rows.filter(pl.col("state") != State.OK), "state")], _KEYS)
+    return tally, _values_of(states, "state")
+
+
+def _find_pieces(root: Root, manifest: ReleaseManifest) -> Iterator[tuple[Partition, Partition]]:
+    """Find the partitions of labels and of their conversations, those that belong together; none that are gone."""
     snapshot = root.read_record(f"snapshots/{manifest.name}/{manifest.build}.json", Snapshot)
     stages = snapshot.partitions if snapshot else {}
-    names = dict(enumerate(categories, start=1))
-    category = pl.col("first_label").replace_strict(names, return_dtype=pl.String, default=None)
-    labels, states = pl.DataFrame(schema=_LABELLED), pl.DataFrame(schema=_COUNTED)
-    for print_ in (one for own in stages.get(_STAGE, {}).values() for one in own):
-        part = find_partition(root, _STAGE, print_)
-        if part is not None:
-            rows = pl.DataFrame(read_partition(root, part, ["first_label", "state", "user", "group_id"]))
-            labels = add_up([labels, _count_labels(rows, category)], ["label", "unit"])
-            states = add_up([states, _count_values(rows.filter(pl.col("state") != State.OK), "state")], _KEYS)
-    return labels, _values_of(states, "state")
-
-
-def _count_labels(rows: pl.DataFrame, label: pl.Expr) -> pl.DataFrame:
-    known = rows.select(label=label, unit=_UNIT).drop_nulls("label")
-    return known.group_by("label", "unit").agg(count=pl.len().cast(pl.UInt64))
+    for source, prints in stages.get(_LABELS, {}).items():
+        for labels, chats in zip(prints, stages[_CHATS][source], strict=True):
+            pair = find_partition(root, _LABELS, labels), find_partition(root, _CHATS, chats)
+            if pair[0] is not None and pair[1] is not None:
+                yield pair[0], pair[1]
 
 
 def _count_users(rows: pl.DataFrame) -> pl.DataFrame:

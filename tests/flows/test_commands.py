@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from flows.cli import main
 from flows.samples import DumpPlan, write_dump
+from miners.registry import find_source
 from warehouse.inspection import find_row, read_row
 from warehouse.publication import find_release
 from warehouse.root import Root
@@ -229,6 +230,14 @@ def test_a_dry_run_writes_nothing_and_knows_what_is_read_already(garden: Path, t
     assert not (tmp_path / "new").exists()
 
 
+def test_a_dry_run_names_the_view_of_each_route(garden: Path, tmp_path: Path) -> None:
+    find_source("messages").sample(tmp_path, 5)
+    inputs = [{"source": "stackexchange", "path": SITE}, {"source": "messages", "path": str(tmp_path)}]
+    planned = revealed("build", write_recipe(garden, inputs=inputs), "--root", tmp_path / "root", "--dry-run").stdout
+    assert "with the view worldpm (" in planned
+    assert "with the view wildreward (five levels;" in planned
+
+
 def test_a_dry_run_refuses_an_unknown_view(garden: Path, tmp_path: Path) -> None:
     refused = revealed("build", write_recipe(garden, view="worldpn"), "--root", tmp_path, "--dry-run")
     assert refused.exit_code == 2
@@ -238,8 +247,10 @@ def test_a_dry_run_refuses_an_unknown_view(garden: Path, tmp_path: Path) -> None
 def test_sources_and_views_are_listed() -> None:
     assert "stackexchange" in revealed("sources").stdout
     views = revealed("sources", "--views").stdout
-    assert "worldpm" in views
-    assert "2505.10527" in views
+    for view, route, paper in (("worldpm", "forums", "2505.10527"), ("wildfeedback", "chats", "2408.15549")):
+        [line] = [line for line in views.splitlines() if line.strip().startswith(view)]
+        assert line.split()[1] == route
+        assert paper in views
 
 
 @pytest.mark.parametrize("url", [None, "memory://demo"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -14,12 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from prefect import flow, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, TaskRunFilter
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, LogFilter, TaskRunFilter
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import temporary_settings
 
+from flows.cli import main
 from flows.deployments import build_as_flow, deploy, run_as_tasks
 from flows.engine import Engine
 from flows.executors import Resources, open_executor
@@ -150,6 +153,47 @@ def test_a_flow_makes_the_same_bytes_as_a_direct_build(client, recipe, tmp_path)
     assert {key: (row["in"], row["on"]) for key, row in rows.items()} == {
         (row.stage, row.source): (row.rows_in, row.rows_out) for row in manifest.funnel
     }
+
+
+def write_chats(path, follow_ups):
+    """Write conversations of three replies; a user says one of the follow-ups after each but the last."""
+    with path.open("w") as file:
+        for chat in range(60):
+            said = [f"How do I keep {chat} bees?"]
+            for turn in range(2):
+                said += [f"Answer {turn} to {chat}.", follow_ups[(chat + turn) % len(follow_ups)]]
+            roles = ("user", "assistant") * 3
+            messages = [{"role": role, "content": text} for role, text in zip(roles, [*said, "Well."], strict=True)]
+            file.write(json.dumps({"id": str(chat), "user": str(chat), "messages": messages}) + "\n")
+
+
+def test_labels_that_drift_are_a_warning_and_an_artifact_of_the_run_and_stand_in_the_statistics(client, tmp_path):
+    chats, root = tmp_path / "chats.jsonl", tmp_path / "root"
+    inputs = [{"source": "messages", "path": str(chats)}]
+    asked = {"feedback": {"neutral": "keep"}, "release": {"min_rows": 10}, "dedupe": {"threshold": 1}}
+    (tmp_path / "chatty.yaml").write_text(json.dumps({"name": "chatty", "inputs": inputs} | asked))
+    for follow_ups in (["That is wrong, it does not work.", "Perfect, thank you!"], ["Perfect, thank you!"]):
+        assert client.read_artifacts(artifact_filter=ArtifactFilter(key={"any_": ["revealed-chatty-drift"]})) == []
+        write_chats(chats, follow_ups)
+        [manifest] = build_as_flow(Job(recipe=tmp_path / "chatty.yaml", root=str(root), workers=1))
+
+    [artifact] = client.read_artifacts(artifact_filter=ArtifactFilter(key={"any_": ["revealed-chatty-drift"]}))
+    assert {row["label"].split()[1] for row in json.loads(artifact.data) if row["alarm"]} >= {"satisfaction"}
+    assert manifest.build in artifact.description
+    logs = LogFilter(level={"ge_": logging.WARNING})
+    [warning] = wait_for(
+        lambda: [
+            log.message for log in client.read_logs(log_filter=logs) if "drift: 90 turns that are new" in log.message
+        ],
+        30,
+        "the run's warning",
+    )
+    assert warning == artifact.description
+
+    shown = CliRunner().invoke(main, ["stats", "--json", "--root", str(root)])
+    drift = json.loads(shown.stdout)["drift"]
+    assert drift["difference"]["alarming"]
+    assert drift["now"]["labels"] != drift["before"]["labels"]
 
 
 def test_a_transient_error_is_retried_and_results_stay_in_order(client):

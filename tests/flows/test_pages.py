@@ -25,8 +25,8 @@ from warehouse.verification import Problem, Report
 HOSTILE = "[bold]x[/bold] [link=https://evil.example.com]y[/link] \x1b[2J\x1b]0;title\x07 \x9b31m \u202eback"
 
 
-def draw(page: RenderableType) -> str:
-    console = Console(file=StringIO(), width=200, force_terminal=False, color_system=None, highlight=False)
+def draw(page: RenderableType, width: int = 200) -> str:
+    console = Console(file=StringIO(), width=width, force_terminal=False, color_system=None, highlight=False)
     console.print(page)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -143,15 +143,24 @@ def test_a_stage_with_many_reasons_names_the_four_largest() -> None:
 def test_of_the_models_of_a_release_the_commonest_are_shown_and_the_rest_counted() -> None:
     some = Distribution(rows=1, mean=1, min=1, p5=1, p25=1, median=1, p75=1, p95=1, max=1)
     measures = ("rows_per_conversation", "turn", "prompt_chars", "response_chars", "feedback_chars")
-    counts = ("splits", "communities", "licenses", "judged", "failures", "published", "labels", "origins", "judges")
+    counts = ("splits", "communities", "licenses", "failures", "published", "origins", "judges")
     models = {f"model-{at}": 10 for at in range(25)}
+    names = ("rejection", "correction", "neutral", "positive_engagement", "satisfaction")
+    shares = {name: {"rows": 9, "share": 0.087, "low": 0.0214, "high": 0.176} for name in names}
+    by = {f"a-model-of-a-long-name-{at}": {"rows": 123_456, "shares": shares} for at in range(12)}
     statistics = FeedbackStatistics.model_validate(
         {name: {} for name in (*counts, "rubrics", "languages", "countries")}
         | dict.fromkeys(measures, some)
         | {"release": "a", "build": "b", "rows": 250, "funnel": (), "better": 0, "conversations": 1, "models": models}
-        | {"users": describe_users(pl.Series([], dtype=pl.UInt64), 250), "failures": {"timeout": 3}}
+        | {"users": describe_users(pl.Series([2, 8]), 250), "failures": {"timeout": 3}}
+        | {"judged": shares, "labels": {}, "labels_by": {"model": by, "language": {}}}
     )
     page = draw(lay_out_feedback_statistics(statistics, manifest()))
+    assert "turns a user" in page
+    narrow = draw(lay_out_feedback_statistics(statistics, manifest()), width=100)
+    assert "labels of all turns by model: %, and its 95% interval (2 rarer ones are not shown)" in narrow
+    lines = [line for line in narrow.splitlines() if "123,456" in line]
+    assert [line.count("8.7 2.1-18") for line in lines] == [5] * 10  # no cell is broken
     assert page.count("model model-") == 20
     [rest] = [line.split() for line in page.splitlines() if "model, and" in line]
     assert rest == ["model,", "and", "5", "more", "50"]

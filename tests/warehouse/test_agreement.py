@@ -9,6 +9,7 @@ from scipy.stats import chi2_contingency
 
 from warehouse.agreement import (
     calibration_error,
+    chance_error,
     compare_counts,
     conformal_threshold,
     count_pairs,
@@ -59,14 +60,17 @@ def test_it_does_not_matter_who_reads_first(pairs, power):
     assert kappa(weighed, power) == pytest.approx(kappa(matrix, power), nan_ok=True)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.integers(1, 12))
+@given(
+    st.lists(st.tuples(st.floats(0, 1) | st.sampled_from([0.5, 0.7, 1]), st.booleans()), min_size=1, max_size=60),
+    st.integers(1, 12),
+)
 def test_the_calibration_error_is_the_mean_gap_of_bins_of_equal_mass(rows, bins):
     confidence, right = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     parts = cut_bins(confidence, bins)
     assert sorted(np.concatenate(parts)) == list(range(len(rows)))
-    sizes = {len(part) for part in parts}
-    assert max(sizes) - min(sizes) <= 1
-    assert all(confidence[low].max() <= confidence[high].min() for low, high in pairwise(parts))
+    if len(set(confidence)) == len(rows):
+        assert [len(part) for part in parts] == [len(part) for part in np.array_split(confidence, bins) if len(part)]
+    assert all(confidence[low].max() < confidence[high].min() for low, high in pairwise(parts))
     ordered = sorted(rows, key=lambda row: row[0])
     gap, start = 0.0, 0
     for part in parts:
@@ -74,6 +78,31 @@ def test_the_calibration_error_is_the_mean_gap_of_bins_of_equal_mass(rows, bins)
         gap += abs(sum(row[0] for row in own) - sum(row[1] for row in own))
         start += len(part)
     assert calibration_error(confidence, right, bins) == pytest.approx(gap / len(rows))
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.3, 0.5, 0.7, 0.9, 0.95]), st.booleans()), max_size=60), st.data())
+def test_the_calibration_error_is_the_same_in_any_order_of_the_rows(rows, data):
+    other = data.draw(st.permutations(rows))
+    one, two = ([np.array([row[at] for row in own]) for at in (0, 1)] for own in (rows, other))
+    assert calibration_error(*one) == pytest.approx(calibration_error(*two), abs=1e-12, nan_ok=True)
+
+
+def test_equal_confidences_are_one_bin():
+    confidence, right = np.full(100, 0.7), np.arange(100) < 70
+    assert len(cut_bins(confidence)) == 1
+    assert calibration_error(confidence, right) == pytest.approx(0)
+
+
+def test_the_error_of_chance_is_that_of_true_confidences_and_shrinks_with_more_rows():
+    few, many = np.linspace(0.3, 0.95, 200), np.linspace(0.3, 0.95, 5000)
+    chance = np.random.default_rng(3)
+    drawn = np.mean([calibration_error(few, chance.random(200) < few) for _ in range(1000)])
+    assert chance_error(few) == pytest.approx(drawn, rel=0.06)
+    assert chance_error(few[::-1]) == chance_error(few)
+    assert chance_error(many) < chance_error(few) / 3
+    assert chance_error(np.ones(50)) == 0
+    assert chance_error(np.array([0.5])) == 0.5
+    assert math.isnan(chance_error(np.array([])))
 
 
 def draw(rows, labels, seed=7):

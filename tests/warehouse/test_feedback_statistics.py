@@ -5,37 +5,10 @@ from hypothesis import strategies as st
 
 from schemas.manifest import ReleaseManifest, Shard
 from schemas.signals import FEEDBACK
-from warehouse.feedback_statistics import _values_of, describe_users, feedback_statistics, share_labels
+from warehouse.feedback_statistics import _values_of, describe_users, feedback_statistics
 from warehouse.root import Root
 
 NAMES = ("bad", "neutral", "good")
-
-
-def labels(*rows):
-    return pl.DataFrame(rows, {"label": pl.String, "unit": pl.UInt64, "count": pl.UInt64}, orient="row")
-
-
-def test_shares_of_independent_turns_have_wilson_s_interval():
-    rows = [("bad" if unit < 2 else "good", unit, 1) for unit in range(10)]
-    found = share_labels(labels(*rows), NAMES)
-    assert set(found) == {"bad", "good"}
-    good = found["good"]
-    assert (good.rows, good.share) == (8, 0.8)
-    assert (good.low, good.high) == pytest.approx((0.490, 0.943), abs=0.001)
-
-
-def test_turns_of_few_users_count_for_fewer():
-    one_each = [("good" if unit % 4 else "bad", unit, 1) for unit in range(400)]
-    few = [("good" if unit % 4 else "bad", unit, 100) for unit in range(4)]
-    wide, narrow = share_labels(labels(*few), NAMES)["good"], share_labels(labels(*one_each), NAMES)["good"]
-    assert wide.share == narrow.share == 0.75
-    assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
-
-
-def test_a_label_that_all_have_is_not_certain():
-    found = share_labels(labels(*(("good", unit, 50) for unit in range(8))), NAMES)["good"]
-    assert found.high == 1
-    assert 0.6 < found.low < 0.7  # as of eight turns
 
 
 @pytest.mark.parametrize(("absent", "expected"), [(["better", "better_turn"], None), ([], 1)])
@@ -53,10 +26,7 @@ def test_a_release_from_before_a_column_is_described_without_its_figure(tmp_path
     table.write_parquet(tmp_path / "releases/old/b" / shard.path)
     found = feedback_statistics(Root(str(tmp_path)), manifest, NAMES, {})
     assert (found.rows, found.better) == (2, expected)
-
-
-def test_of_no_turns_nothing_is_said():
-    assert share_labels(labels(), NAMES) == {}
+    assert {value: labels.rows for value, labels in found.labels_by["turn"].items()} == {"0": 1, "4-7": 1}
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(0, 20))
