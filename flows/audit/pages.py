@@ -1,5 +1,6 @@
 """Pages of audits: the figures as tables, and the pairs to read."""
 
+import math
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
@@ -88,4 +89,6 @@ def _frame(finding: Finding) -> RenderableType:
 
 def _show_share(share: Share) -> str:
     """Write a share above its bounds, which keeps columns narrow."""
-    return "-" if share.share is None else f"{share.share:.1%}\n{100 * share.low:.1f} to {100 * share.high:.1f}"
+    if share.share is None:
+        return "-"
+    return f"{share.share:.1%}\n{'-' if math.isnan(share.low) else f'{100 * share.low:.1f} to {100 * share.high:.1f}'}"

@@ -1,8 +1,11 @@
 """Evaluation: a judge beside other readings of the same turns, the gold.
 
 Gold is a CSV file with `conversation_id`, `turn` (of the reply among the replies of its conversation, from 0, as
-releases number them) and either `label` or the readings `first` and `second`, from 1. Of two readings that differ the
+releases number them), and `label`, or the readings `first` and `second`, or all three; labels from 1. Where there is a
+`label` it counts, and the readings tell only how far two readers agree. Without one, of two readings that differ the
 one nearer to the neutral label counts, the first of equally near ones.
+
+Intervals let the turns of one user vary together; where nobody is known, those of a conversation.
 """
 
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from flows.judging.calibration import Calibration, calibrate
-from flows.judging.judged import find_snapshot, read_ledger, read_verdicts
+from flows.judging.judged import find_snapshot, list_judges, read_verdicts
 from flows.judging.scales import SIGNS, Scale, compare, sign_labels, sign_probs
 from miners.chats.mining.rubrics import Rubric, find_rubric
 from miners.chats.mining.views import VIEWS, View, find_view
@@ -20,7 +23,6 @@ from schemas.errors import FatalError, InputError
 from schemas.judging import State
 from schemas.manifest import Record
 from warehouse.agreement import Floats
-from warehouse.ledger import open_ledger
 from warehouse.root import Root
 
 _ID = ["conversation_id", "turn"]
@@ -45,7 +47,7 @@ class Reading(Record):
     labels: Scale
     classes: Scale
     label_calibration: Calibration | None = None
-    """None where the judge gives no probabilities."""
+    """Of the rows that have probabilities, `label_calibration.rows` of `labels.rows`; None where none has."""
     class_calibration: Calibration | None = None
 
 
@@ -75,20 +77,23 @@ def evaluate_release(root: Root, release: str | None, gold: Path) -> Evaluation:
     if len(ids) != 1:
         raise FatalError(f"{manifest.name}: its verdicts are of the rubrics {', '.join(ids) or 'none'}; expected one")
     rubric = find_rubric(ids[0].partition("@")[0])
+    if ids[0] not in rubric.alike:
+        raise FatalError(
+            f"{manifest.name}: its verdicts are of {ids[0]}, whose answers are not those of {rubric.id}; build it again"
+        )
     return evaluate(f"{manifest.name}, build {manifest.build}", judged, read_gold(gold, rubric), rubric)
 
 
 def evaluate_ledger(root: Root, rubric: str, gold: Path) -> tuple[Evaluation, ...]:
-    """Evaluate every judge that the ledger knows for a rubric; the one with the most answers first."""
+    """Evaluate every judge that the ledger knows for a rubric, in whatever version that has its answers.
+
+    The one with the most answers comes first.
+    """
     asked = find_rubric(rubric)
-    judged = read_ledger(root, open_ledger(root), asked)
-    if judged.is_empty():
-        raise FatalError(f"{root.url}: the ledger has no answers by {asked.id} to questions of a published build")
     rows = read_gold(gold, asked)
-    groups = judged.partition_by("judge", maintain_order=True)
-    ordered = sorted(groups, key=lambda own: (-own.height, own["judge"][0]))
     return tuple(
-        evaluate(f"{own['judge_model'][0]}, judge {own['judge'][0][:12]}", own, rows, asked) for own in ordered
+        evaluate(f"{own['judge_model'][0]}, judge {own['judge'][0][:12]}", own, rows, asked)
+        for own in list_judges(root, asked)
     )
 
 
@@ -102,13 +107,14 @@ def read_gold(path: Path, rubric: Rubric) -> pl.DataFrame:
         raise InputError(str(path), f"is no table ({str(error).splitlines()[0]})", _EXPECTED) from None
     if rows.is_empty():
         raise InputError(str(path), "holds no row", _EXPECTED)
-    readings = ["first", "second"] if {"first", "second"} <= set(rows.columns) else ["label"]
+    pair = ["first", "second"] if {"first", "second"} <= set(rows.columns) else []
+    readings = pair if pair and "label" not in rows.columns else ["label", *pair]
     if missing := [name for name in (*_ID, *readings) if name not in rows.columns]:
         raise InputError(str(path), f"has no column {', '.join(missing)}", _EXPECTED)
     numbers = [pl.col(name).str.strip_chars().cast(pl.Int64, strict=False) for name in ("turn", *readings)]
     gold = rows.select("conversation_id", *numbers)
     _check(gold, path, readings, len(rubric.answers))
-    return gold if readings == ["label"] else gold.with_columns(label=_settle(rubric))
+    return gold if "label" in readings else gold.with_columns(label=_settle(rubric))
 
 
 def _check(gold: pl.DataFrame, path: Path, readings: list[str], labels: int) -> None:
@@ -133,17 +139,17 @@ def _settle(rubric: Rubric) -> pl.Expr:
 
 
 def evaluate(what: str, judged: pl.DataFrame, gold: pl.DataFrame, rubric: Rubric) -> Evaluation:
-    """Put verdicts (JUDGED) beside gold rows. what: how the verdicts are called."""
+    """Put verdicts (JUDGED) of one version of a rubric beside gold rows. what: how the verdicts are called."""
     view = view_of(rubric)
     beside = _match(judged, gold)
     good = beside.filter(pl.col("reason").is_null())
     counted = good.group_by("judge_model").len().sort("len", "judge_model", descending=[True, False])
     readers = None
     if "first" in gold.columns and gold.height:
-        readers = read(gold, "first", "second", view)
+        readers = read(beside.drop("label_probs"), "first", "second", view)  # the judge's: no reader gave any
     return Evaluation(
         what=what,
-        rubric=rubric.id,
+        rubric=judged["rubric"][0] if judged.height else rubric.id,
         gold=gold.height,
         matched=good.height,
         missed=tuple(_name_missed(beside)),
@@ -160,9 +166,10 @@ def view_of(rubric: Rubric) -> View:
 
 
 def _match(judged: pl.DataFrame, gold: pl.DataFrame) -> pl.DataFrame:
-    """Join verdicts to gold by the conversation's own id -> gold with `said, label_probs, judge_model, reason`.
+    """Join verdicts to gold by the conversation's own id -> gold with `said, label_probs, judge_model, unit, reason`.
 
-    A turn that two sources have under one id, with different labels, is ambiguous.
+    unit: the user of the conversation, or the conversation where nobody is known; its rows vary together. A turn that
+    two sources have under one id, with different labels, is ambiguous.
     """
     own = judged.select(
         conversation_id=_OWN_ID,
@@ -171,6 +178,7 @@ def _match(judged: pl.DataFrame, gold: pl.DataFrame) -> pl.DataFrame:
         state="state",
         label_probs="label_probs",
         judge_model="judge_model",
+        user="user",
     )
     several = (pl.struct("state", "said").n_unique().over(_ID) > 1).alias("several")
     known = own.with_columns(several).unique(_ID, keep="first", maintain_order=True)
@@ -182,7 +190,8 @@ def _match(judged: pl.DataFrame, gold: pl.DataFrame) -> pl.DataFrame:
         .when(pl.col("state") != State.OK)
         .then("state")
     )
-    return gold.join(known, on=_ID, how="left", maintain_order="left").with_columns(reason=reason)
+    unit = pl.coalesce(pl.col("user").max().over("conversation_id"), "conversation_id")
+    return gold.join(known, on=_ID, how="left", maintain_order="left").with_columns(reason=reason, unit=unit)
 
 
 def _name_missed(beside: pl.DataFrame) -> Iterator[Missed]:
@@ -191,22 +200,31 @@ def _name_missed(beside: pl.DataFrame) -> Iterator[Missed]:
 
 
 def read(rows: pl.DataFrame, gold: str, said: str, view: View) -> Reading:
-    """Compare two columns of labels; `conversation_id` says which rows vary together."""
+    """Compare two columns of labels; `unit` says which rows vary together."""
     true, given = (rows[name].to_numpy().astype(np.int64) for name in (gold, said))
-    units = rows["conversation_id"]
-    probs = stack_probs(rows)
+    units = rows["unit"]
+    label_calibration, class_calibration = _calibrate(rows, gold, said, view)
     return Reading(
         labels=compare(true, given, view.categories, units, ordered=bool(view.ordinal)),
         classes=compare(sign_labels(true, view), sign_labels(given, view), SIGNS, units, ordered=True),
-        label_calibration=None if probs is None else calibrate(probs, true, units),
-        class_calibration=None if probs is None else calibrate(sign_probs(probs, view), sign_labels(true, view), units),
+        label_calibration=label_calibration,
+        class_calibration=class_calibration,
     )
 
 
-def stack_probs(rows: pl.DataFrame) -> Floats | None:
-    """Give `label_probs` as rows x labels; None where the judge gave none, or not of every row."""
-    if "label_probs" not in rows.columns or rows["label_probs"].null_count():
-        return None
+def _calibrate(rows: pl.DataFrame, gold: str, said: str, view: View) -> tuple[Calibration | None, Calibration | None]:
+    """Measure the probabilities of labels and of classes, on the rows that have any; None where no row has."""
+    known = rows.drop_nulls("label_probs") if "label_probs" in rows.columns else rows.clear()
+    if known.is_empty():
+        return None, None
+    true, given = (known[name].to_numpy().astype(np.int64) for name in (gold, said))
+    probs, units = stack_probs(known), known["unit"]
+    signs = sign_labels(true, view), sign_labels(given, view)
+    return calibrate(probs, true, given, units), calibrate(sign_probs(probs, view), *signs, units)
+
+
+def stack_probs(rows: pl.DataFrame) -> Floats:
+    """Give `label_probs` as rows x labels; of rows that all have them."""
     flat = rows["label_probs"].explode().to_numpy().astype(np.float64).reshape(rows.height, -1)
     probs: Floats = flat / flat.sum(axis=1, keepdims=True)
     return probs

@@ -3,7 +3,7 @@
 Partition n of every stage of a build holds the same conversations, so verdicts, turns and texts are joined piecewise.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import polars as pl
@@ -15,7 +15,7 @@ from schemas.errors import FatalError
 from schemas.inputs import Route
 from schemas.judging import ANSWER, QUESTION, VERDICT, State
 from schemas.manifest import Partition, ReleaseManifest, Snapshot
-from warehouse.ledger import Ledger
+from warehouse.ledger import Ledger, open_ledger
 from warehouse.partitions import find_partition, read_partition
 from warehouse.publication import find_release
 from warehouse.root import Root
@@ -82,10 +82,13 @@ def read_verdicts(root: Root, snapshot: Snapshot) -> pl.DataFrame:
     return pl.concat([JUDGED.to_frame(), *tables]).sort("uid")
 
 
-def read_answers(root: Root, ledger: Ledger, piece: Piece, rubric: Rubric) -> pa.Table:
-    """Read what the ledger says by now to the questions of a piece that a rubric asked: VERDICT of those answered."""
+def read_answers(root: Root, ledger: Ledger, piece: Piece, rubric: Rubric, ids: Collection[str] = ()) -> pa.Table:
+    """Read what the ledger says by now to the questions of a piece that a rubric asked: VERDICT of those answered.
+
+    ids: the versions of the rubric that count, of those that are `alike`; default: this one alone.
+    """
     questions = read_partition(root, piece[QUESTIONS], QUESTION.names)
-    found = pl.DataFrame(ledger.find(questions["key"])).filter(pl.col("rubric") == rubric.id)
+    found = pl.DataFrame(ledger.find(questions["key"])).filter(pl.col("rubric").is_in(ids or [rubric.id]))
     known = pl.Series(pl.from_arrow(questions["key"])).is_in(found["key"].implode())
     return decide_verdicts(questions.filter(known.to_arrow()), found.to_arrow().cast(ANSWER), rubric)
 
@@ -93,13 +96,28 @@ def read_answers(root: Root, ledger: Ledger, piece: Piece, rubric: Rubric) -> pa
 def read_ledger(root: Root, ledger: Ledger, rubric: Rubric) -> pl.DataFrame:
     """Read what each judge in the ledger said, by a rubric, of the turns of all builds: JUDGED, sorted by uid.
 
-    Where a judge was asked about a turn in several ways, the first build that has an `ok` counts.
+    Versions of the rubric that have the same answers count as well: to each belongs a `judge` of its own. Where a judge
+    was asked about a turn in several ways, the first build that has an `ok` counts.
     """
     pieces = list_pieces(root, list_snapshots(root), (QUESTIONS, TURNS))
-    tables = [_join(read_answers(root, ledger, piece, rubric), read_turns(root, piece)) for piece in pieces]
+    answers = ((read_answers(root, ledger, piece, rubric, rubric.alike), piece) for piece in pieces)
+    tables = [_join(verdicts, read_turns(root, piece)) for verdicts, piece in answers]
     whole = pl.concat([JUDGED.to_frame(), *tables])
     ranked = whole.sort("uid", "judge", pl.col("state") != State.OK, maintain_order=True)
     return ranked.unique(["uid", "judge"], keep="first", maintain_order=True)
+
+
+def list_judges(root: Root, rubric: Rubric) -> list[pl.DataFrame]:
+    """List what each judge in the ledger said (JUDGED, see `read_ledger`), the one with the most answers first.
+
+    Raises FatalError where there is none.
+    """
+    judged = read_ledger(root, open_ledger(root), rubric)
+    if judged.is_empty():
+        ids = " or ".join(reversed(rubric.alike))
+        raise FatalError(f"{root.url}: the ledger has no answers by {ids} to questions of a published build")
+    groups = judged.partition_by("judge", maintain_order=True)
+    return sorted(groups, key=lambda own: (-own.height, own["judge"][0]))
 
 
 def read_turns(root: Root, piece: Piece) -> pa.Table:

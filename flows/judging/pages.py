@@ -1,4 +1,4 @@
-"""Pages of a judge's evaluation: what stands beside the gold, in tables."""
+"""Pages of judges: what stands beside the gold, or beside each other, in tables."""
 
 import math
 from collections import Counter
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 
 from flows.judging.calibration import Calibration, Figure
+from flows.judging.comparison import Comparison
 from flows.judging.evaluation import Evaluation, Reading
 from flows.judging.scales import Scale
 from flows.pages import fill_table, make_table, show
@@ -48,9 +49,30 @@ def _lay_out_reading(reading: Reading) -> Iterator[RenderableType]:
     for scale in (reading.labels, reading.classes):
         yield _lay_out_matrix(scale)
         yield _lay_out_labels(scale)
+    yield show(_count_probabilities(reading))
     for name, calibration in (("labels", reading.label_calibration), ("classes", reading.class_calibration)):
         if calibration is not None:
             yield from _lay_out_calibration(name, calibration)
+    yield from _write_recipe(reading.label_calibration)
+
+
+def _count_probabilities(reading: Reading) -> str:
+    """Say of how many rows probabilities can be held to their word."""
+    rows = 0 if reading.label_calibration is None else reading.label_calibration.rows
+    if not rows:
+        return "none of these rows has probabilities: no calibration error, temperature or sets"
+    return f"{rows:,} of {reading.labels.rows:,} rows have probabilities; of these:"
+
+
+def _write_recipe(calibration: Calibration | None) -> Iterator[RenderableType]:
+    """Write the line of a recipe that uses the temperature; it is that of the labels, which `min_probability` asks."""
+    if calibration is None or (scaling := calibration.scaling) is None:
+        return
+    if scaling.loss_after < scaling.loss_before:
+        line = f"feedback: {{temperature: {scaling.temperature:.2f}}}"
+        yield show(f"for a recipe that asks for a `min_probability`: {line}")
+    else:
+        yield show("for a recipe: no `feedback.temperature`, for it makes nothing better on the other half")
 
 
 def _list_figures(reading: Reading, title: str) -> RenderableType:
@@ -84,8 +106,10 @@ def _lay_out_labels(scale: Scale) -> RenderableType:
 
 
 def _lay_out_calibration(name: str, found: Calibration) -> Iterator[RenderableType]:
-    value, bounds = _bounded(found.error)
-    yield show(f"{name}: expected calibration error {value} (between {bounds}), log loss {found.loss:.3f}")
+    yield show(
+        f"{name}: expected calibration error {found.error:.3f}, where a judge of the same probabilities, all of them "
+        f"true, would show {found.chance_error:.3f} on so many rows by chance; log loss {found.loss:.3f}"
+    )
     numbers = ("rows", "probability", "accuracy")
     rows = ((f"{one.rows:,}", f"{one.confidence:.1%}", _short(one.accuracy)) for one in found.bins)
     yield fill_table(make_table(*numbers, numbers=numbers, title=f"{name}: is a probability meant?"), rows)
@@ -105,11 +129,42 @@ def _lay_out_calibration(name: str, found: Calibration) -> Iterator[RenderableTy
     yield fill_table(make_table(*columns, numbers=columns, title=f"{name}: sets that hold the right one"), sets)
 
 
+def lay_out_comparison(found: Comparison) -> Group:
+    """Lay out who was asked, and how far any two of them agree."""
+    judges = fill_table(
+        make_table("", "rubric", "model", "judge", "turns", numbers=("turns",), title="judges in the ledger"),
+        (
+            (str(at), one.rubric, one.model, one.judge[:12], f"{one.turns:,}")
+            for at, one in enumerate(found.judges, start=1)
+        ),
+    )
+    return Group(judges, _lay_out_pairs(found))
+
+
+def _lay_out_pairs(found: Comparison) -> RenderableType:
+    if not found.pairs:
+        return show("one judge alone: nothing to compare it with")
+    numbers = ("turns", "equal", "kappa")
+    weights = "quadratic weights" if found.ordered else "no weights: the labels have no order"
+    title = f"on turns of both; kappa: {weights}"
+    table = make_table("", "turns", "equal", "between", "kappa", "between ", numbers=numbers, title=title)
+    return fill_table(
+        table,
+        (
+            (f"{one.first + 1} and {one.second + 1}", f"{one.turns:,}", *_bounded(one.equal), *_bounded(one.kappa))
+            for one in found.pairs
+        ),
+    )
+
+
 def _bounded(figure: Figure | None) -> tuple[str, str]:
     if figure is None or math.isnan(figure.value):
         return "-", ""
-    return f"{figure.value:.3f}", f"{figure.low:.3f} and {figure.high:.3f}"
+    return f"{figure.value:.3f}", "-" if math.isnan(figure.low) else f"{figure.low:.3f} and {figure.high:.3f}"
 
 
 def _short(figure: Figure) -> str:
-    return "-" if math.isnan(figure.value) else f"{figure.value:.0%} ({figure.low:.0%} to {figure.high:.0%})"
+    if math.isnan(figure.value):
+        return "-"
+    bounds = "-" if math.isnan(figure.low) else f"{figure.low:.0%} to {figure.high:.0%}"
+    return f"{figure.value:.0%} ({bounds})"

@@ -10,14 +10,14 @@ from flows.audit.intervals import bound_figure
 from flows.judging.calibration import Figure, share_figure
 from miners.chats.mining.views import View
 from schemas.manifest import Record
-from warehouse.agreement import Floats, Labels, count_pairs, kappa
+from warehouse.agreement import Flags, Floats, Labels, count_pairs, kappa
 
 SIGNS = ("negative", "neutral", "positive")
 """The three classes of every view, in their order: labels from 1."""
 
 
 class LabelScore(Record):
-    """How well one label is told. Of F1 the bounds are those of its share of all that either reader gave the label."""
+    """How well one label is told. Bounds of F1 follow from those of what both gave it, of all that either did."""
 
     name: str
     gold: int
@@ -42,19 +42,19 @@ class Scale(Record):
 
 
 def compare(gold: Labels, said: Labels, names: Sequence[str], units: pl.Series, *, ordered: bool) -> Scale:
-    """Compare the labels (from 1) of two readers. units: of each row; those of one, a conversation, vary together."""
+    """Compare the labels (from 1) of two readers. units: of each row; those of one, such as a user, vary together."""
     matrix = count_pairs(gold, said, len(names))
     powers = {"kappa": 0, "linear": 1, "quadratic": 2} if ordered else {"kappa": 0}
-    figures = {name: _bound_kappa(gold, said, len(names), units, power) for name, power in powers.items()}
+    figures = {name: bound_kappa(gold, said, len(names), units, power) for name, power in powers.items()}
     return Scale(
         names=tuple(names),
         rows=len(gold),
         matrix=tuple(tuple(int(count) for count in row) for row in matrix),
-        accuracy=share_figure(float(np.trace(matrix)), len(gold)),
+        accuracy=share_figure(gold == said, units),
         kappa=figures["kappa"],
         linear=figures.get("linear"),
         quadratic=figures.get("quadratic"),
-        labels=tuple(_score(matrix, at, name) for at, name in enumerate(names)),
+        labels=tuple(_score(gold == at, said == at, name, units) for at, name in enumerate(names, start=1)),
     )
 
 
@@ -75,7 +75,9 @@ def _signs(view: View) -> npt.NDArray[np.int64]:
     return np.array([next(at for at, kind in enumerate(kinds) if label in kind) for label in places])
 
 
-def _bound_kappa(gold: Labels, said: Labels, count: int, units: pl.Series, power: int) -> Figure:
+def bound_kappa(gold: Labels, said: Labels, count: int, units: pl.Series, power: int) -> Figure:
+    """Give kappa (see `warehouse.agreement.kappa`) of labels from 1 to `count`, with bounds; units as in `compare`."""
+
     def measure(times: npt.NDArray[np.int64]) -> float:
         return kappa(count_pairs(gold, said, count, times), power)
 
@@ -83,15 +85,17 @@ def _bound_kappa(gold: Labels, said: Labels, count: int, units: pl.Series, power
     return Figure(value=kappa(count_pairs(gold, said, count), power), low=low, high=high)
 
 
-def _score(matrix: Floats, at: int, name: str) -> LabelScore:
-    right, given, true = (int(count) for count in (matrix[at, at], matrix[:, at].sum(), matrix[at].sum()))
-    overlap = share_figure(right, given + true - right)
+def _score(true: Flags, given: Flags, name: str, units: pl.Series) -> LabelScore:
+    def share(rows: Flags) -> Figure:
+        return share_figure((true & given)[rows], units.filter(rows))
+
+    overlap = share(true | given)
     f1 = {bound: 2 * share / (1 + share) for bound, share in overlap.model_dump().items()}  # rises with the overlap
     return LabelScore(
         name=name,
-        gold=true,
-        said=given,
-        precision=share_figure(right, given),
-        recall=share_figure(right, true),
+        gold=int(true.sum()),
+        said=int(given.sum()),
+        precision=share(given),
+        recall=share(true),
         f1=Figure(**f1),
     )

@@ -25,7 +25,11 @@ class Threshold(Record):
 
 
 class Distilled(Record):
-    """A student, and how it does. turns: {part: turns}; others: {model: turns} of judges that did not teach it."""
+    """A student, and how it does.
+
+    turns: {part: turns}. Left out are others, {model: turns} of judges that did not teach it; copies, turns whose
+    query, reply and follow-up another turn has; and cascaded, answers of builds in which a student answered first.
+    """
 
     name: str
     rubric: str
@@ -34,6 +38,8 @@ class Distilled(Record):
     turns: dict[str, int]
     units: int
     others: dict[str, int]
+    copies: int
+    cascaded: int
     sha256: str
     temperature: float
     reading: Reading
@@ -47,27 +53,38 @@ def write_card(found: Distilled) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+_CONFIDENCE = """`min_confidence` is asked of the probabilities that the student says, as they are above: its own
+temperature is in them, and `feedback.temperature` of a recipe is not."""
+
 _LIMITS = """## Limits
 
 The teacher is taken for the truth here: where it errs the student learns to err, and no figure above shows it. To know
 how right either is, read turns yourself and measure it: `revealed judge eval`. The student sees a turn's query, reply
 and follow-up, and nothing of the history; a cascade asks its teacher about what the student is unsure of, but not about
-what it is wrong and sure of. Bounds of shares take turns to be independent of each other; those of kappa and of the
-calibration error let the turns of a user vary together. Its weights derive from the texts of the turns: look at their
-licences before you share it."""
+what it is wrong and sure of. Bounds let the turns of a user vary together. A "-" in the place of bounds: too few
+users, or a figure that is the same whoever of them counts. Its weights derive from the texts of the turns: look at
+their licences before you share it."""
 
 
 def _introduce(found: Distilled) -> str:
     turns = sum(found.turns.values())
     train, tune, held_out = found.turns.values()
-    left = ", ".join(f"{model} ({count:,})" for model, count in found.others.items())
     return f"""# {found.name}
 
 A student of `{found.teacher}` for the rubric {found.rubric}: multinomial logistic regression on hashed n-grams and cues
 of a follow-up, {found.sha256[:12]}. It learned from {turns:,} turns of {found.units:,} users (where no user is known:
 conversations) that the teacher (judge {found.teacher_judge[:12]}) had answered: {train:,} to train on, {tune:,} for the
 temperature ({found.temperature:g}), and {held_out:,} held out, on which all figures here are. No user is in two of
-these.{f" Other judges in the ledger taught it nothing: {left}." if left else ""}"""
+these, and no exchange twice.{_write_left_out(found)}"""
+
+
+def _write_left_out(found: Distilled) -> str:
+    judges = ", ".join(f"{model} ({count:,})" for model, count in found.others.items())
+    copies = f" Left out: {found.copies:,} turns with the query, reply and follow-up of another."
+    cascaded = f" Left out: {found.cascaded:,} answers of builds with a cascade, which ask only what a student doubts."
+    others = f" Other judges in the ledger taught it nothing: {judges}."
+    told = ((copies, found.copies), (cascaded, found.cascaded), (others, found.others))
+    return "".join(words for words, count in told if count)
 
 
 def _write_agreement(found: Distilled) -> str:
@@ -105,8 +122,11 @@ def _write_calibration(found: Distilled) -> str:
         return ""
     rows = ((f"{one.rows:,}", f"{one.confidence:.1%}", _short(one.accuracy)) for one in calibration.bins)
     table = _table(("turns", "probability of its label", "agrees"), rows)
-    value, bounds = _figure(calibration.error)
-    return f"## Calibration\n\nExpected calibration error: {value} (between {bounds}).\n\n{table}"
+    told = (
+        f"Expected calibration error: {calibration.error:.3f}. A student of the same probabilities, all of them true, "
+        f"would show {calibration.chance_error:.3f} on so many turns by chance."
+    )
+    return f"## Calibration\n\n{told}\n\n{table}"
 
 
 def _write_curve(found: Distilled) -> str:
@@ -115,17 +135,20 @@ def _write_curve(found: Distilled) -> str:
         for at in found.curve
     )
     head = ("min_confidence", "questions saved", "agrees where it decides", "cascade agrees", "kappa of the cascade")
-    return f"## Cascade\n\n{_table(head, rows)}"
+    return f"## Cascade\n\n{_CONFIDENCE}\n\n{_table(head, rows)}"
 
 
 def _figure(figure: Figure) -> tuple[str, str]:
     if math.isnan(figure.value):
         return "-", "-"
-    return f"{figure.value:.3f}", f"{figure.low:.3f} and {figure.high:.3f}"
+    return f"{figure.value:.3f}", "-" if math.isnan(figure.low) else f"{figure.low:.3f} and {figure.high:.3f}"
 
 
 def _short(figure: Figure) -> str:
-    return "-" if math.isnan(figure.value) else f"{figure.value:.1%} ({figure.low:.1%} to {figure.high:.1%})"
+    if math.isnan(figure.value):
+        return "-"
+    bounds = "-" if math.isnan(figure.low) else f"{figure.low:.1%} to {figure.high:.1%}"
+    return f"{figure.value:.1%} ({bounds})"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
