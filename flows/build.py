@@ -62,7 +62,7 @@ class Build:
     def _run(self, entries: list[ResolvedEntry]) -> tuple[ReleaseManifest, ...]:
         self.engine.made.clear()
         self.engine.ended.clear()
-        plan = Plan(self.recipe, self.root, self.engine, self.sample, self.folder, tuple(entries))
+        plan = Plan(chats.settle(self.recipe), self.root, self.engine, self.sample, self.folder, tuple(entries))
         selected = _mine(plan)
         drafts = [shards.draft_release(plan.of(route), route, rows, CODE_VERSION) for route, rows in selected.items()]
         for draft in drafts:  # all or none: a release must not come out beside one that cannot

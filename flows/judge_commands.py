@@ -57,7 +57,8 @@ def status(root: str, *, recipe: Path | None, as_json: bool) -> None:
 def evaluate(release: str | None, *, root: str, ledger: bool, rubric: str, gold: Path, as_json: bool) -> None:
     """Put what RELEASE's judge said of turns beside labels that others gave them: kappa, F1, calibration.
 
-    Turns that the release does not hold, since they are neutral say, count as well. Default: the only release.
+    Turns that the release does not hold, since they are neutral say, count as well. Default: the only release. With
+    --ledger earlier versions of the rubric are judges too, where they have the same answers.
     """
     from flows.judging.evaluation import evaluate_ledger, evaluate_release  # noqa: PLC0415 (when a command runs)
     from flows.judging.pages import lay_out_evaluation  # noqa: PLC0415
@@ -73,6 +74,33 @@ def evaluate(release: str | None, *, root: str, ledger: bool, rubric: str, gold:
         click.echo(f"[{','.join(objects)}]" if ledger else objects[0])
     else:
         open_console().print(*(lay_out_evaluation(one) for one in found))
+
+
+@judge.command()
+@click.option(
+    "--root",
+    envvar="REVEALED_ROOT",
+    default="warehouse-root",
+    show_default=True,
+    help="The warehouse: a folder or any fsspec URL. Also REVEALED_ROOT.",
+)
+@click.option("--rubric", default="wildreward", show_default=True, help="By which they were asked, in any version.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def compare(root: str, *, rubric: str, as_json: bool) -> None:
+    """Say how far the judges in the ledger agree with each other, on the turns that both answered; without gold.
+
+    A model that was asked by two versions of a prompt is two judges, where both have the same answers.
+    """
+    from flows.judging.comparison import compare_judges  # noqa: PLC0415 (imported when a command runs)
+    from flows.judging.pages import lay_out_comparison  # noqa: PLC0415
+    from flows.pages import open_console  # noqa: PLC0415
+    from warehouse.root import open_root  # noqa: PLC0415
+
+    found = compare_judges(open_root(root), rubric)
+    if as_json:
+        click.echo(found.model_dump_json(indent=1))
+    else:
+        open_console().print(lay_out_comparison(found))
 
 
 @judge.command()
@@ -106,9 +134,15 @@ def distill(root: str, *, rubric: str, out: Path) -> None:
 @click.option("--python", metavar="PATH", help="An interpreter that has vLLM. Also REVEALED_VLLM_PYTHON.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--dtype", default="auto", show_default=True, help="Of the weights; `float32` where there is no GPU.")
-@click.option("--max-model-len", metavar="TOKENS", default="auto", show_default=True, help="auto: what memory allows.")
-@click.option("--tensor-parallel", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs to share it.")
+@click.option("--dtype", help="Of the weights; `float32` where there is no GPU. Default: judge.serve's, else auto.")
+@click.option("--max-model-len", metavar="TOKENS", help="Default: judge.serve's, else auto: what memory allows.")
+@click.option("--tensor-parallel", type=click.IntRange(min=1), help="GPUs to share it. Default: judge.serve's, else 1.")
+@click.option(
+    "--gpu-memory",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Of each GPU's. Default: judge.serve's, else vLLM's.",
+)
 @click.option("--patience", type=click.FloatRange(min=1), default=900, show_default=True, help="Seconds to be healthy.")
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Default: a new temporary file.")
 @click.argument("extra", nargs=-1, metavar="[-- VLLM ARGUMENTS]", type=click.UNPROCESSED)
@@ -119,26 +153,26 @@ def serve(  # noqa: PLR0913 (click passes options by name)
     python: str | None,
     host: str,
     port: int,
-    dtype: str,
-    max_model_len: str,
-    tensor_parallel: int,
+    dtype: str | None,
+    max_model_len: str | None,
+    tensor_parallel: int | None,
+    gpu_memory: float | None,
     patience: float,
     log: Path | None,
     extra: tuple[str, ...],
 ) -> None:
     """Serve a model by vLLM until Ctrl-C, and print the lines of a recipe that make it the judge."""
-    from flows.judging.serving import Serving, choose_model, serve_until_told  # noqa: PLC0415
+    from flows.judging.serving import Serving, choose_model, choose_settings, serve_until_told  # noqa: PLC0415
 
+    given = {"dtype": dtype, "max_model_len": max_model_len, "tensor_parallel": tensor_parallel}
     serving = Serving(
         choose_model(model, recipe),
         python=python,
         host=host,
         port=port,
-        dtype=dtype,
-        max_model_len=max_model_len,
-        tensor_parallel=tensor_parallel,
         patience=patience,
         extra=extra,
+        **choose_settings(recipe, {**given, "gpu_memory": gpu_memory}),
     )
     serve_until_told(serving, log, click.echo)
 

@@ -17,8 +17,8 @@ from flows.cascade import check_cascade, judge_where_sure
 from flows.engine import Made
 from flows.entries import locate
 from flows.judging.asking import ask_questions, digest_answers
-from flows.judging.client import Answerer, Client
-from flows.judging.offline import open_offline
+from flows.judging.client import Answerer, Client, Pace
+from flows.judging.offline import check_extra, open_offline
 from flows.plan import Plan, flat
 from flows.work import Stage, Work
 from miners.chats.embedded.model import EmbeddedJudge, open_model
@@ -36,19 +36,24 @@ EMBEDDED = Stage("verdicts", "flows.stages.verdicts:judge")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One time that turns are put to a judge outside: how its stages are called."""
+    """One time that turns are put to a judge outside: how its stages are called.
+
+    may_fail: a question without an answer changes nothing, so that no number of them stops the build.
+    """
 
     questions: Stage
     verdicts: Stage
+    may_fail: bool = False
 
 
 TURNS = Round(
-    Stage("questions", "flows.stages.verdicts:ask_about_turns"),
+    Stage("questions", "flows.stages.verdicts:ask_about_turns", version=2),
     Stage("verdicts", "flows.stages.verdicts:decide"),
 )
 REFUSALS = Round(
-    Stage("refusal-questions", "flows.stages.verdicts:ask_about_refusals"),
+    Stage("refusal-questions", "flows.stages.verdicts:ask_about_refusals", version=2),
     Stage("refusal-verdicts", "flows.stages.verdicts:decide"),
+    may_fail=True,
 )
 
 _REFUSAL_RUBRIC = "refusal"
@@ -57,8 +62,10 @@ _ASKED = {"model", "revision", "votes", "temperature", "max_tokens", "history_ch
 
 
 def check_judge(plan: Plan) -> None:
-    """Refuse a view that the embedded model was not made for, and a model that is not there."""
+    """Refuse a view that the embedded model was not made for, a model that is not there, and `extra` of no use."""
     check_cascade(plan)
+    if plan.recipe.judge.kind == "offline":
+        check_extra(plan.recipe.judge)
     if plan.recipe.judge.kind != "embedded":
         return
     model, view = _open_embedded(plan), find_view(plan.recipe.feedback.view)
@@ -124,17 +131,20 @@ def _ask(
     about: `chats` and `turns`. sure: verdicts that are there already; of their turns nothing is asked.
     """
     judge = plan.recipe.judge
+    included = _ASKED | {"extra"} if judge.extra else _ASKED  # where there is none, fingerprints are without it
     given: Mapping[str, Json] = {
         **(more or {}),
         "rubric": rubric.name,
-        "judge": {**judge.model_dump(mode="json", include=_ASKED), "kind": "offline"},
+        "judge": {**judge.model_dump(mode="json", include=included), "kind": "offline"},
         "fingerprint": judge_fingerprint(rubric, judge),
     }
     known = {} if sure is None else {"sure": sure}
     questions = plan.each(around.questions, {**about, **known}, given)
     ledger = open_ledger(plan.root)
-    answerer = _Later(partial(_open_answerer, judge, rubric, plan.folder))
-    ask_questions(flat(questions), answerer, ledger, reporter=plan.engine.reporter, judge=judge)
+    pace = Pace(declined=sys.maxsize) if around.may_fail else Pace()
+    answerer = _Later(partial(_open_answerer, judge, rubric, plan.folder, pace))
+    allowed = judge.model_copy(update={"max_failures": 1.0}) if around.may_fail else judge
+    ask_questions(flat(questions), answerer, ledger, reporter=plan.engine.reporter, judge=allowed)
 
     def decide(source: str, at: int) -> Work:
         part = questions[source][at]
@@ -156,8 +166,8 @@ class _Later:
         self.open().answer(questions, sink)
 
 
-def _open_answerer(judge: Judge, rubric: Rubric, folder: Path) -> Answerer:
-    return open_offline(judge, rubric, folder) if judge.kind == "offline" else Client(judge, rubric, say=_say)
+def _open_answerer(judge: Judge, rubric: Rubric, folder: Path, pace: Pace) -> Answerer:
+    return open_offline(judge, rubric, folder) if judge.kind == "offline" else Client(judge, rubric, pace, say=_say)
 
 
 def _say(words: str) -> None:

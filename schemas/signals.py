@@ -112,7 +112,7 @@ FEEDBACK = pa.schema(
         pa.field("label", pa.int8(), nullable=False),  # of the rubric, from 1; wildreward: 1 rejects, 5 is pleased
         pa.field("category", pa.string(), nullable=False),  # the label's name in its rubric
         pa.field("ordinal", pa.int8()),  # 1-4, neutral left out; null where the view has no order
-        pa.field("label_probs", pa.list_(pa.float32())),  # of the rubric's labels, in their order; null where unknown
+        pa.field("label_probs", pa.list_(pa.float32())),  # of the rubric's labels, as the judge said; or null
         pa.field("agreement", pa.float32(), nullable=False),  # share of the judge's votes for the label
         pa.field("judge", pa.string(), nullable=False),  # fingerprint of rubric, model and sampling
         pa.field("judge_model", pa.string(), nullable=False),
@@ -123,7 +123,7 @@ FEEDBACK = pa.schema(
         pa.field("likeness", pa.float32()),  # of hindsight: of the two turns' topics
         pa.field("better", pa.string()),  # of a response that a user found fault with: a later one that pleased
         pa.field("better_turn", pa.int32()),  # which one; both null where there is none within reach
-        pa.field("reply_language", pa.string()),  # `language` is the query's
+        pa.field("reply_language", pa.string()),  # `language` is the query's, or what the log says of the conversation
         pa.field("feedback_language", pa.string()),
         pa.field("pii", pa.int32(), nullable=False),  # placeholders that stand for personal data in the conversation
         pa.field("prompt_chars", pa.int64(), nullable=False),

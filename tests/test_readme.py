@@ -70,12 +70,13 @@ def test_the_two_commands_stand_in_the_readme():
 
 def test_the_commands_run_as_they_stand(place):
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("uv run revealed")]
-    assert len(commands) == 15
+    assert len(commands) == 16
     for command in commands:
         arguments = shlex.split(command, comments=True)[3:]
         if arguments[0] == "schedule":  # needs a server: tests/flows/test_deployments.py runs it
             arguments = ["schedule", "--help"]
-        if arguments[:2] in (["judge", "serve"], ["judge", "distill"]):  # need vLLM, and answers: tests/flows/judging
+        if arguments[0] == "judge" and arguments[1] in ("serve", "compare", "distill"):
+            # they need vLLM, and answers: tests/flows/judging
             arguments.append("--help")
         if "UID" in arguments:
             arguments[arguments.index("UID")] = first_uid(place / "warehouse")

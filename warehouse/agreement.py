@@ -1,23 +1,28 @@
 """Agreement: how far two readings of the same things agree, and whether a judge's probabilities mean what they say.
 
-Labels are whole numbers from 1; probabilities are rows x labels. Nothing is drawn by chance here.
+Labels are whole numbers from 1; probabilities are rows x labels. What is drawn here is drawn by a hash.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2
 
+from schemas.identity import hash64
+
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 BINS = 10
-"""Of a reliability table: each holds as many rows."""
+"""Of a reliability table: each holds as many rows, or more where confidences are equal."""
 
 _LEAST = 1e-6  # probabilities that were rounded to nothing are no impossibilities
 _MOST_LOG_TEMPERATURE = 3.0
+_DRAWS = 200  # of right and wrong, to average over
 
 
 def count_pairs(first: Labels, second: Labels, labels: int, times: npt.ArrayLike | None = None) -> Floats:
@@ -41,18 +46,38 @@ def kappa(matrix: Floats, power: int = 0) -> float:
 
 
 def cut_bins(confidence: Floats, bins: int = BINS) -> list[npt.NDArray[np.intp]]:
-    """Cut rows into bins of equal size by their confidence, the lowest first: rows of each; of few rows fewer bins."""
+    """Cut rows into bins of equal size by their confidence, the lowest first: rows of each; of few rows fewer bins.
+
+    A bin ends where a run of equal confidences does, so that the order of the rows does not tell which of them it has.
+    """
+    if not len(confidence):
+        return []
     order = np.argsort(confidence, kind="stable")
-    return [part for part in np.array_split(order, bins) if len(part)]
+    ordered = confidence[order]
+    ends = np.cumsum([len(part) for part in np.array_split(order, bins)])
+    moved = np.searchsorted(ordered, ordered[ends - 1], side="right")
+    return np.split(order, np.unique(moved)[:-1])
 
 
-def calibration_error(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = BINS) -> float:
+def calibration_error(confidence: Floats, right: Flags, bins: int = BINS) -> float:
     """Give the expected calibration error: how far confidence and accuracy differ, on the mean over equal-mass bins.
 
     Naeini et al. 2015; bins of equal mass after Nixon et al. 2019 (arXiv 1904.01685). NaN without a row.
     """
     gaps = [len(part) * abs(confidence[part].mean() - right[part].mean()) for part in cut_bins(confidence, bins)]
     return float(sum(gaps) / len(confidence)) if gaps else float("nan")
+
+
+def chance_error(confidence: Floats, bins: int = BINS) -> float:
+    """Give the calibration error that confidences show where all of them are true, on the mean; NaN without a row.
+
+    It is not 0: chance alone parts accuracy from confidence, the more the fewer rows there are (Roelofs et al. 2022,
+    arXiv 2012.08668). Which rows are right is drawn by their confidence, each apart from the others.
+    """
+    ordered = np.sort(confidence)
+    places = pl.int_range(len(ordered), eager=True).to_frame("place")
+    draws = (places.select(hash64(pl.lit(f"calibrated {at}"), "place")).to_series() for at in range(_DRAWS))
+    return float(np.mean([calibration_error(ordered, draw.to_numpy() / 2**64 < ordered, bins) for draw in draws]))
 
 
 def log_loss(probs: Floats, labels: Labels) -> float:
@@ -90,13 +115,13 @@ def conformal_threshold(probs: Floats, labels: Labels, coverage: float) -> float
     return float(scores[place - 1]) if 0 < place <= len(scores) else 1.0
 
 
-def predict_sets(probs: Floats, threshold: float) -> npt.NDArray[np.bool_]:
+def predict_sets(probs: Floats, threshold: float) -> Flags:
     """Say which labels are in the set of each row: rows x labels."""
-    sets: npt.NDArray[np.bool_] = 1 - probs <= threshold
+    sets: Flags = 1 - probs <= threshold
     return sets
 
 
-def compare_counts(old: Sequence[int], new: Sequence[int]) -> tuple[float, float]:
+def compare_counts(old: Sequence[float], new: Sequence[float]) -> tuple[float, float]:
     """Test whether two counts of the same labels come from the same shares: Pearson's chi-square and its p-value.
 
     Labels that neither has are left out; (0, 1) where there is nothing to compare.

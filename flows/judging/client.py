@@ -32,7 +32,7 @@ _IDLE = 4.0  # seconds after which an unused connection is closed: many servers 
 class Client:
     """Asks the servers of `judge.urls`; an Answerer.
 
-    say: hears when no server answers.
+    say: hears how each server keeps to the answers, and when none answers.
     """
 
     judge: Judge
@@ -64,12 +64,16 @@ class Client:
 
     async def _work(self, speaker: Speaker, feed: Feed, outbox: Outbox, group: asyncio.TaskGroup) -> None:
         """Ask until there is nothing left to ask."""
+        told = set()
 
         async def knock(endpoint: Endpoint) -> str | None:
             found = await find_dialect(endpoint.url, lambda own: speaker.post(endpoint, own))
             if isinstance(found, str):
                 return found
-            endpoint.dialect = found
+            endpoint.dialect = found.dialect
+            if (words := f"{endpoint.url}: {found.describe()}") not in told:  # it may have been gone, and be the same
+                told.add(words)
+                self.say(words)
             return None
 
         endpoints = Endpoints(self.judge.urls, self.judge.in_flight, self.pace, knock, group.create_task, self.say)

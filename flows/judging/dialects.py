@@ -15,8 +15,12 @@ import orjson
 from flows.judging.probabilities import read_probabilities
 from schemas.judging import State
 
+CUT_OFF = "cut off by max_tokens"
+"""How the detail of a reply begins that did not come to its end."""
+
 _TOP_LOGPROBS = 20  # the most that OpenAI and vLLM give by default
 _SHOWN_CHARS = 200
+_REASONED = ("reasoning", "reasoning_content")  # vLLM's names, the newer one first; others have taken them over
 
 
 class Constraint(StrEnum):
@@ -63,11 +67,12 @@ class Dialect:
         if finish == "content_filter":
             return Reading(State.REFUSED, detail="finish_reason: content_filter")
         if finish == "length":
-            return Reading(State.UNPARSEABLE, detail=f"cut off by max_tokens: {_show(said)}")
+            return Reading(State.UNPARSEABLE, detail=f"{CUT_OFF}: {_show(said)}")
         answer = self._find(said)
         if answer is None or answer not in answers:
             return Reading(State.UNPARSEABLE, detail=f"none of the answers: {_show(said)}")
-        tokens = (choice.get("logprobs") or {}).get("content")
+        has_reasoned = any(message.get(name) for name in _REASONED)  # the tokens are then of the reasoning too
+        tokens = None if has_reasoned else (choice.get("logprobs") or {}).get("content")
         probs = read_probabilities(tokens, str(said), answer, answers) if tokens else None
         return Reading(State.OK, answer, probs)
 

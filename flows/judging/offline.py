@@ -35,6 +35,9 @@ OPTIONS = "REVEALED_VLLM_OPTIONS"
 """Environment variable with arguments of `vllm.LLM` as JSON, such as `{"tensor_parallel_size": 2}`."""
 
 _DIALECT = Dialect(Constraint.CHOICE)
+_TEMPLATE = "chat_template_kwargs"
+_ARGUMENTS = {"tensor_parallel": "tensor_parallel_size", "gpu_memory": "gpu_memory_utilization"}
+"""What `vllm.LLM` calls otherwise than `judge.serve`."""
 
 
 class Worker:
@@ -106,6 +109,7 @@ class OfflineEngine:
                 "texts": batch["text"].to_pylist(),
                 "seeds": [draw_seed(key) if draws else None for key in keys],
                 "sampling": sampling(self.judge),
+                "template": self.judge.extra.get(_TEMPLATE, {}),
                 "form": _DIALECT.constrain(self.rubric.answers),
             }
         )
@@ -133,15 +137,30 @@ class OfflineEngine:
         }
 
 
-def open_offline(judge: Judge, rubric: Rubric, folder: Path = Path()) -> OfflineEngine:
-    """Open the engine for a recipe's judge. REVEALED_VLLM_OPTIONS may hold arguments of `vllm.LLM`, as JSON.
+def check_extra(judge: Judge) -> None:
+    """Refuse what of `judge.extra` only a server could be told: RecipeError."""
+    if unknown := sorted(judge.extra.keys() - {_TEMPLATE}):
+        raise RecipeError(
+            f"`judge.extra`: the offline engine does not know `{'`, `'.join(unknown)}`; expected `{_TEMPLATE}` alone, "
+            "or `judge.kind: server`"
+        )
+    if not isinstance(judge.extra.get(_TEMPLATE, {}), dict):
+        raise RecipeError(f"`judge.extra.{_TEMPLATE}`: expected a mapping, such as {{enable_thinking: false}}")
 
-    folder: the recipe's, in which a relative path of a model's folder begins; keys and answers name the model as the
-    recipe does. Raises RecipeError where no interpreter has vLLM, and FatalError where the model cannot be loaded.
-    Models stay loaded: another rubric finds the same worker.
+
+def open_offline(judge: Judge, rubric: Rubric, folder: Path = Path()) -> OfflineEngine:
+    """Open the engine for a recipe's judge; `judge.serve` says how the model is held.
+
+    REVEALED_VLLM_OPTIONS may hold arguments of `vllm.LLM`, as JSON, which win. folder: the recipe's, in which a
+    relative path of a model's folder begins; keys and answers name the model as the recipe does. Models stay loaded:
+    another rubric finds the same worker.
+
+    Raises RecipeError where no interpreter has vLLM or `judge.extra` holds what only a server knows, and FatalError
+    where the model cannot be loaded.
     """
     if not judge.model:
         raise RecipeError("`judge.kind: offline` needs `model`, a folder or a Hugging Face name")
+    check_extra(judge)
     given = os.environ.get(OPTIONS, "{}")
     try:
         options = orjson.loads(given)
@@ -152,7 +171,8 @@ def open_offline(judge: Judge, rubric: Rubric, folder: Path = Path()) -> Offline
     beside = locate(judge.model, folder)
     model = beside if Path(beside).is_dir() else judge.model
     revision = {} if model == beside or not judge.revision else {"revision": judge.revision}
-    asked = orjson.dumps({**revision, **options}, option=orjson.OPT_SORT_KEYS)
+    serve = {_ARGUMENTS.get(name, name): value for name, value in judge.serve.model_dump(exclude_none=True).items()}
+    asked = orjson.dumps({**revision, **serve, **options}, option=orjson.OPT_SORT_KEYS)
     python = find_interpreter()
     worker = _load(python, model, asked)
     if not worker.is_alive:

@@ -29,8 +29,11 @@ def work(tell: Tell) -> None:
 
 
 def answer(engine: Any, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Answer a batch: `system, texts, seeds, sampling`, and `form`, what may be answered, in a request's words."""
-    prompts = [_tokenize(engine, batch["system"], text) for text in batch["texts"]]
+    """Answer a batch: `system, texts, seeds, sampling`, and `form`, what may be answered, in a request's words.
+
+    template: more arguments of the model's chat template.
+    """
+    prompts = [_tokenize(engine, batch, text) for text in batch["texts"]]
     room = engine.model_config.max_model_len - batch["sampling"]["max_tokens"]
     fit = [place for place, prompt in enumerate(prompts) if len(prompt) <= room]
     params = [_sample(batch, batch["seeds"][place]) for place in fit]
@@ -42,12 +45,11 @@ def answer(engine: Any, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
     return ends
 
 
-def _tokenize(engine: Any, system: str, text: str) -> Sequence[int]:
+def _tokenize(engine: Any, batch: Mapping[str, Any], text: str) -> Sequence[int]:
     """Write the prompt by the model's own template, as a server does."""
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-    tokens: Sequence[int] = engine.get_tokenizer().apply_chat_template(
-        messages, tokenize=True, add_generation_prompt=True, return_dict=False
-    )
+    messages = [{"role": "system", "content": batch["system"]}, {"role": "user", "content": text}]
+    ours = {"tokenize": True, "add_generation_prompt": True, "return_dict": False}
+    tokens: Sequence[int] = engine.get_tokenizer().apply_chat_template(messages, **{**batch["template"], **ours})
     return tokens
 
 

@@ -5,9 +5,10 @@ does not know it, and is asked in the next way; where all fail it is no judge.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from flows.judging.dialects import DIALECTS, Constraint, Dialect
+from flows.judging.dialects import CUT_OFF, DIALECTS, Constraint, Dialect, Reading
 from flows.judging.tries import Kind, Try
 from miners.chats.mining.rubrics import ask_for
 from schemas.errors import FatalError
@@ -15,11 +16,34 @@ from schemas.judging import State
 
 LABELS = ("qzxv", "wvjk")  # nobody would say them
 _QUESTION = "What is the capital of France?"
+_REASONING = (
+    "`judge.max_tokens` in the thousands where the model reasons before it answers, or less reasoning by `judge.extra` "
+    "(such as `reasoning_effort: low`); for other models "
+)
 Post: TypeAlias = Callable[[dict[str, Any]], Awaitable[Try]]
 """Sends the part of a request that is this question's own."""
 
 
-async def find_dialect(url: str, post: Post) -> Dialect | str:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How a server wants to be asked. has_probs: whether its log-probabilities could be read."""
+
+    dialect: Dialect
+    has_probs: bool
+
+    def describe(self) -> str:
+        """Say what keeps it to the answers, and whether probabilities come with them; a warning where either lacks."""
+        is_free = self.dialect.constraint == Constraint.WORDS
+        by = (
+            "nothing but words keeps it to the rubric's answers, so that more may be unparseable"
+            if is_free
+            else f"`{self.dialect.constraint}` keeps it to the rubric's answers"
+        )
+        probs = "log-probabilities found" if self.has_probs else "no log-probabilities found, so that labels have none"
+        return f"{'warning: ' if is_free or not self.has_probs else ''}{by}; {probs}"
+
+
+async def find_dialect(url: str, post: Post) -> Found | str:
     """Find the best way in which the server at `url` keeps to the answers, or say why it cannot be found now.
 
     Raises FatalError, with the server's words, where it keeps to them in no way, or takes no request at all.
@@ -31,13 +55,14 @@ async def find_dialect(url: str, post: Post) -> Dialect | str:
             return tried.detail
         if tried.kind == Kind.FATAL:
             raise FatalError(f"{url}: {tried.detail}; expected {tried.expected}")
-        problem = _find_problem(dialect, tried)
-        if problem is None:
-            return dialect
-        heard.append(f"{dialect.constraint}: {problem}")
+        reading = _read(dialect, tried)
+        if reading.state == State.OK:
+            return Found(dialect, has_probs=reading.probs is not None)
+        heard.append(f"{dialect.constraint}: {reading.detail}")
+    told = "; ".join(dict.fromkeys(heard))
     raise FatalError(
-        f"{url}: it does not keep to the answers that a rubric allows, however it is asked "
-        f"({'; '.join(dict.fromkeys(heard))}); expected vLLM 0.12 or later, or a server that knows `response_format`"
+        f"{url}: it does not keep to the answers that a rubric allows, however it is asked ({told}); expected "
+        f"{_REASONING if CUT_OFF in told else ''}vLLM 0.12 or later, or a server that knows `response_format`"
     )
 
 
@@ -47,11 +72,10 @@ def _ask(dialect: Dialect) -> dict[str, Any]:
     return {"messages": messages, **dialect.constrain(LABELS)}
 
 
-def _find_problem(dialect: Dialect, tried: Try) -> str | None:
+def _read(dialect: Dialect, tried: Try) -> Reading:
     if tried.kind != Kind.ANSWERED:
-        return tried.detail
+        return Reading(State.ERROR, detail=tried.detail)
     try:
-        reading = dialect.read(tried.body, LABELS)
+        return dialect.read(tried.body, LABELS)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        return f"no chat completion ({type(error).__name__}: {error})"
-    return None if reading.state == State.OK else reading.detail
+        return Reading(State.ERROR, detail=f"no chat completion ({type(error).__name__}: {error})")

@@ -28,7 +28,7 @@ class Speaker:
 
     def __init__(self, judge: Judge, rubric: Rubric, session: aiohttp.ClientSession, headers: dict[str, str]) -> None:
         self.judge, self.rubric, self._session, self._headers = judge, rubric, session, headers
-        self._request = {"model": judge.model, **sampling(judge)}
+        self._request = {**judge.extra, "model": judge.model, **sampling(judge)}
         self._proxies = {url: find_proxy(url) for url in judge.urls}
 
     async def post(self, endpoint: Endpoint, own: dict[str, Any]) -> Try:

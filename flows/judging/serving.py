@@ -10,10 +10,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -41,6 +42,7 @@ class Serving:
     """How a model is served.
 
     port: 0 takes a free one. max_model_len: tokens of question and answer, or `auto`: as many as fit into memory.
+    gpu_memory: share of each GPU's memory that it takes; None: vLLM's own.
     patience: seconds until it must be healthy; a first start downloads the model. extra: more arguments of vLLM's.
     """
 
@@ -49,8 +51,9 @@ class Serving:
     host: str = "127.0.0.1"
     port: int = 8000
     dtype: str = "auto"
-    max_model_len: str = "auto"
+    max_model_len: int | str = "auto"
     tensor_parallel: int = 1
+    gpu_memory: float | None = None
     patience: float = 900.0
     extra: tuple[str, ...] = ()
 
@@ -65,6 +68,7 @@ class Serving:
             "max-model-len": self.max_model_len,
             "tensor-parallel-size": self.tensor_parallel,
             "generation-config": "vllm",
+            **({"gpu-memory-utilization": self.gpu_memory} if self.gpu_memory else {}),
             **({"revision": self.model.revision} if self.model.revision else {}),
         }
         flags = ["--enable-prefix-caching", "--disable-uvicorn-access-log"]
@@ -137,6 +141,12 @@ def choose_model(model: str | None, recipe: Path | None) -> Model:
     beside = Path(locate(judge.model, recipe.absolute().parent))
     source = choose_model(model, None).source if model else str(beside) if beside.is_dir() else judge.model
     return Model(source, judge.model, None if Path(source).is_dir() else judge.revision)
+
+
+def choose_settings(recipe: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose how a model is held, as fields of Serving: what is `given` (None: nothing), else the recipe's."""
+    of_recipe = read_recipe(recipe).judge.serve.model_dump(exclude_none=True) if recipe else {}
+    return {**of_recipe, **{name: value for name, value in given.items() if value is not None}}
 
 
 def write_address(host: str, port: int) -> str:

@@ -195,6 +195,23 @@ def test_statistics_agree_with_the_rows_and_are_shown(built):
     assert found.better == rows["better"].count() > 0
 
 
+def test_label_shares_are_told_apart_over_all_turns_that_were_judged(built):
+    manifest, root = built
+    rows = rows_of(root, manifest)
+    found = presentation_of(manifest).describe(root, manifest)
+    dialogues = {dialogue.content_hash: dialogue for dialogue in write_dialogues(CHATS)}
+    for by, groups in found.labels_by.items():
+        assert sum(group.rows for group in groups.values()) == funnel_of(manifest, "verdicts")[0], by
+        for name, label in found.judged.items():
+            own = [group.shares[name].rows for group in groups.values() if name in group.shares]
+            assert sum(own) == label.rows, (by, name)
+    assert set(found.labels_by["language"]) == {dialogue.language_name for dialogue in dialogues.values()}
+    assert set(found.labels_by["country"]) == {dialogue.country for dialogue in dialogues.values()}
+    assert found.languages == dict(rows["language"].value_counts(sort=True).rows())  # the log's: nobody detected any
+    turns = rows["turn"].value_counts().sort("turn")
+    assert found.labels_by["turn"]["0"].rows > turns["count"][0]  # neutral ones are not released
+
+
 def test_what_is_better_is_a_later_reply_to_the_letter_that_pleased(built):
     manifest, root = built
     rows = rows_of(root, manifest)
@@ -256,6 +273,16 @@ def test_a_late_option_judges_nothing_again(built, corpus):
     _, root = built
     _, engine = build(corpus, root.path(""), name="other", feedback={"min_probability": 0.9})
     assert set(engine.computed) == {"choose", "feedback", "places", "shards", "project"}
+
+
+def test_a_temperature_makes_again_only_what_asks_for_a_probability(built, corpus):
+    _, root = built
+    _, engine = build(corpus, root.path(""), name="warm", feedback={"temperature": 2})
+    assert sum(engine.computed.values()) == 0
+    sure, _ = build(corpus, root.path(""), name="sure", feedback={"min_probability": 0.6})
+    warm, engine = build(corpus, root.path(""), name="sure", feedback={"min_probability": 0.6, "temperature": 1.3})
+    assert set(engine.computed) == {"choose", "feedback", "places", "shards", "project"}
+    assert rows_of(root, warm["chats"]).height < rows_of(root, sure["chats"]).height
 
 
 def test_users_are_capped_across_all_inputs_and_partitions(built, corpus):
@@ -392,3 +419,20 @@ def test_another_view_asks_its_own_rubric(corpus, tmp_path):
     kto = rows_of(root, manifests["chats"], "kto")
     assert kto["label"].to_list() == (rows["category"] == "SAT").to_list()
     assert "refusal-questions" not in {row.stage for row in manifests["chats"].funnel}
+    assert rows["origin"].unique().to_list() == ["direct"]  # hindsight is WildReward's; this paper has none
+    assert manifests["chats"].recipe["hindsight"]["positive"] is False
+    assert rows["better"].null_count() < rows.height
+
+
+def test_filters_may_come_after_the_judge_and_then_the_same_turns_are_left(corpus, built):
+    manifest, root = built
+    least = {"min_query_words": 9}
+    manifests, _ = build(corpus, root.path(""), name="first", turns=least)
+    later, engine = build(corpus, root.path(""), name="later", turns=least | {"filter": "after"})
+    first, later = manifests["chats"], later["chats"]
+    assert "fit" not in engine.computed or not engine.computed["fit"]  # as in the build without filters
+    assert funnel_of(later, "fit-labels")[0] == funnel_of(later, "verdicts")[0] == funnel_of(manifest, "verdicts")[0]
+    assert funnel_of(later, "fit-labels")[2] == {"too_short": funnel_of(first, "fit")[2]["too_short"]}
+    keep = ["uid", "first_label"]
+    own, all_ = (rows_of(root, one).filter(pl.col("origin") == "direct").select(keep) for one in (first, later))
+    assert set(own.rows()) == set(all_.rows())

@@ -35,6 +35,8 @@ def test_the_shortest_recipe(tmp_path):
         ("release: {files: many}", r"`release.files"),
         ("name: ../escape", r"`name`: .*pattern"),
         ("pairs: 3", r"`pairs`"),
+        ("judge: {extra: {seed: 1, top_k: 5, n: 2}}", r"`judge.extra`: `n`, `seed` cannot be set here.*`reasoning_"),
+        ("judge: {serve: {gpu_memory: 2}}", r"`judge.serve.gpu_memory`: .*1"),
     ],
 )
 def test_a_wrong_recipe_says_which_key_and_what_would_be_right(tmp_path, addition, message):

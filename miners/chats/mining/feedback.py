@@ -94,7 +94,7 @@ def write_feedback(
     clusters = pl.DataFrame(decisions.select(["group_id", "cluster_id"]))
     texts = TurnTexts(chats, chosen)
     said = texts.messages.frame["created_at"].gather(texts.reply)
-    of_chat = pl.DataFrame(chats.select([*_OF_CHAT, "created_at"]))[texts.chat]
+    of_chat = pl.DataFrame(chats.select([*_OF_CHAT, "created_at", "language"])).rename({"language": "told"})[texts.chat]
     frame = pl.concat([pl.DataFrame(chosen), of_chat], how="horizontal")
     frame = frame.join(better, on="uid", how="left", maintain_order="left")
     described = frame.join(clusters, on="group_id", how="left", maintain_order="left").with_columns(
@@ -102,6 +102,7 @@ def write_feedback(
         community=pl.col("source"),
         cluster_id=pl.coalesce("cluster_id", "group_id"),
         created_at=pl.coalesce(said, "created_at"),
+        language=pl.coalesce("language", "told"),  # null where nobody looked: what the log says then
         weight=pl.lit(1.0),
         response=texts.read(0),
         feedback=texts.read(1),

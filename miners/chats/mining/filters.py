@@ -18,7 +18,6 @@ from miners.chats.mining.words import has_words
 from miners.rules import tell_languages
 from schemas.chat_sections import Turns
 from schemas.drops import DropReason
-from schemas.mining import TURN
 from schemas.outcome import NOTHING_DROPPED, Outcome
 
 _MESSAGES = {"language": -1, "reply_language": 0, "feedback_language": 1}
@@ -59,7 +58,7 @@ class _Rule:
 
 
 def filter_turns(chats: pa.Table, turns: pa.Table, filters: Turns) -> Outcome:
-    """Keep the turns (TURN) that the recipe finds fit; `chats` (CHAT) holds their conversations.
+    """Keep the turns (TURN or LABELLED) that the recipe finds fit; `chats` (CHAT) holds their conversations.
 
     The three languages are set where the recipe looks at them. A turn is dropped with the first reason that holds;
     `detail` says which text it is about, or which topic, or what was found. Turns keep their order.
@@ -76,7 +75,7 @@ def filter_turns(chats: pa.Table, turns: pa.Table, filters: Turns) -> Outcome:
     if looks:
         frame = frame.with_columns(asked.tell(frame, "reply_language"), asked.tell(frame, "feedback_language"))
     dropped = pl.concat(gone).to_arrow() if any(wrong.height for wrong in gone) else NOTHING_DROPPED
-    return Outcome(frame.select(TURN.names).to_arrow().cast(TURN), dropped, turns.num_rows)
+    return Outcome(frame.select(turns.column_names).to_arrow().cast(turns.schema), dropped, turns.num_rows)
 
 
 def _part(frame: pl.DataFrame, rule: _Rule, asked: _Asked) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -22,14 +22,15 @@ def apply_hindsight(
     """Give turns (TURN) their verdicts (VERDICT), and neutral ones the label of a later turn: LABELLED.
 
     For each neutral turn the next ones of its conversation (CHAT) are looked at, by their numbers. The first whose
-    label is asked for and that is at least so much alike in topic gives its label, with what the judge said of it. A
-    turn that is not there, or whose asking failed, ends the look: what lies behind a gap is not the next turn. Labels
-    come from judges alone: one that a turn has by hindsight is not handed on.
+    label is asked for, by hindsight or else by the view, and that is at least so much alike in topic gives its label,
+    with what the judge said of it. A turn that is not there, or whose asking failed, ends the look: what lies behind a
+    gap is not the next turn. Labels come from judges alone: one that a turn has by hindsight is not handed on.
 
     Turns without a verdict were dropped before, where questions are written, and do not come back. Order is kept.
     """
     labelled = label_turns(turns, verdicts)
-    wanted = _NONE | (view.positive if hindsight.positive else _NONE) | (view.negative if hindsight.negative else _NONE)
+    asked = view.settle(hindsight)
+    wanted = _NONE | (view.positive if asked.positive else _NONE) | (view.negative if asked.negative else _NONE)
     frame = pl.DataFrame(labelled).with_row_index("at")
     texts = TurnTexts(chats, labelled)
     return _take(frame, look_ahead(frame, texts, hindsight, seeks=is_one_of(view.neutral), fits=is_one_of(wanted)))

@@ -1,7 +1,8 @@
 """Questions: what a judge is asked about turns, as texts; and verdicts: what its answers say about them.
 
 A conversation is shown as data. Every section stands between lines that hold a tag, a hash of all that is shown: a
-message cannot hold the tag of a text that it is part of, so it can neither close its section nor open another.
+message cannot hold the tag of a text that it is part of, so it can neither close its section nor open another. Nor can
+it end the judge's turn: control tokens of chat templates are broken.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 from miners.chats.mining.rubrics import Rubric, ask_for
 from miners.chats.mining.texts import TurnTexts
 from miners.text.characters import Integers, lay_out
+from miners.text.control_tokens import break_control_tokens
 from schemas.chat_sections import Judge
 from schemas.drops import DropReason
 from schemas.errors import PartitionError
@@ -53,12 +55,12 @@ def write_questions(chats: pa.Table, turns: pa.Table, rubric: Rubric, judge: Jud
 
 
 def judge_fingerprint(rubric: Rubric, judge: Judge) -> str:
-    """Name a judge by all that changes its answers but the text: rubric, model, revision and sampling.
+    """Name a judge by all that changes its answers but the text: rubric, model, revision, sampling, and `judge.extra`.
 
     How many votes are asked, over which endpoints and whether by a server or offline are no part of it.
     """
     asked: Json = [rubric.id, rubric.system, rubric.answers]
-    return fingerprint(asked, judge.model, judge.revision, sampling(judge))
+    return fingerprint(asked, judge.model, judge.revision, {**sampling(judge), **judge.extra})
 
 
 def sampling(judge: Judge) -> dict[str, float | int]:
@@ -83,7 +85,8 @@ def _drop(long: pl.DataFrame, most: int) -> pa.Table:
 def _show(texts: TurnTexts, rubric: Rubric, judge: Judge) -> pl.Series:
     """Render what the judge is shown of each turn."""
     history, first = _cut_history(texts, judge.history_chars if "history" in rubric.shows else 0)
-    shown = pl.DataFrame({"query": texts.read(-1), "reply": texts.read(0), "follow_up": texts.read(1)})
+    read = {"query": texts.read(-1), "reply": texts.read(0), "follow_up": texts.read(1)}
+    shown = pl.DataFrame(read).with_columns(break_control_tokens(pl.all()))
     digests = history.select("turn", said=hash64("role", "content")).group_by("turn").agg("said")
     hashed = digests.select("turn", history_hash=pl.col("said").cast(pl.List(pl.String)).list.join(","))
     tagged = (
@@ -140,7 +143,8 @@ def _cut_history(texts: TurnTexts, most: int) -> tuple[pl.DataFrame, Integers]:
     content = pl.col("content").fill_null("")
     messages = texts.messages.frame.select("role", content)[rows].with_columns(turn)
     gone = content.str.len_chars().cast(pl.Int64) - most
-    return messages.with_columns(content=content.str.tail(most), gone=gone.clip(0)), first
+    shown = break_control_tokens(content.str.tail(most))
+    return messages.with_columns(content=shown, gone=gone.clip(0)), first
 
 
 def _tell_history(history: pl.DataFrame, tags: pl.DataFrame) -> pl.DataFrame:

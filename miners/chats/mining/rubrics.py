@@ -20,6 +20,7 @@ Part: TypeAlias = Literal["history", "query", "reply", "follow_up"]
 
 _FILE = re.compile(r"---\n(?P<front>.*?)\n---\n(?P<body>.*)", re.DOTALL)
 _FIELDS = {"name", "version", "paper", "answers", "categories", "neutral", "shows"}
+_OPTIONAL = {"answers_since"}
 _EXPECTED = f"a front matter with {', '.join(sorted(_FIELDS))}, and the system message below it"
 
 
@@ -29,7 +30,8 @@ class Rubric:
 
     paper: whose scale it is. answers: what the judge may say; a label is a place among them, from 1. categories: their
     names, in the same order. neutral: the answer that says least; ties go towards it. shows: the parts that the judge
-    sees. system: the message before every question.
+    sees. system: the message before every question. answers_since: the first version that has these answers, in this
+    sense; the versions from there on differ in the prompt alone.
     """
 
     name: str
@@ -40,11 +42,17 @@ class Rubric:
     neutral: str
     shows: tuple[Part, ...]
     system: str
+    answers_since: int = 1
 
     @property
     def id(self) -> str:
         """Name and version, as answers and verdicts carry it: `wildreward@2`."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """Name the versions whose labels mean the same as this one's, itself the last."""
+        return tuple(f"{self.name}@{version}" for version in range(self.answers_since, self.version + 1))
 
     @property
     def texts(self) -> tuple[Part, ...]:
@@ -77,7 +85,7 @@ def parse_rubric(text: str, where: str) -> Rubric:
     if match is None:
         raise InputError(where, "it has no front matter", _EXPECTED)
     front = yaml.safe_load(match["front"])
-    if not isinstance(front, Mapping) or set(front) != _FIELDS:
+    if not isinstance(front, Mapping) or set(front) - _OPTIONAL != _FIELDS:
         raise InputError(where, "its front matter has other fields", _EXPECTED)
     if not all(isinstance(answer, str) and answer == answer.strip() != "" for answer in front["answers"]):
         raise InputError(where, "an answer is no text", "texts without spaces around them; digits in quotes")
@@ -90,6 +98,7 @@ def parse_rubric(text: str, where: str) -> Rubric:
         neutral=front["neutral"],
         shows=tuple(front["shows"]),
         system=match["body"].strip(),
+        answers_since=int(front.get("answers_since", 1)),
     )
     _check(rubric, where)
     return rubric
@@ -104,6 +113,8 @@ def _check(rubric: Rubric, where: str) -> None:
         raise InputError(where, f"`neutral` is `{rubric.neutral}`", f"one of {', '.join(answers)}")
     if not set(rubric.shows) <= set(get_args(Part)):
         raise InputError(where, "`shows` names an unknown part", f"some of {', '.join(get_args(Part))}")
+    if not 1 <= rubric.answers_since <= rubric.version:
+        raise InputError(where, f"`answers_since` is {rubric.answers_since}", f"one of 1 to {rubric.version}")
     if not rubric.system.endswith(ask_for(answers)):
         raise InputError(where, "its last line does not name the answers", f"`{ask_for(answers)}`")
 

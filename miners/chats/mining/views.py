@@ -6,11 +6,13 @@ from types import MappingProxyType
 
 import polars as pl
 
-from schemas.chat_sections import Feedback
+from schemas.chat_sections import Feedback, Hindsight
 from schemas.errors import RecipeError, nearest
 
 FALSE_REFUSAL, RIGHTLY_REFUSED = 1, 2
 """Labels of the rubric `refusal`: its answers in their order, from 1; the third finds no refusal."""
+
+_LEAST_PROB = 1e-6  # what was rounded to nothing is no impossibility; the temperature is fitted with the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class View:
     ordinal: 1 to 4 by label; empty where the view has no order.
     published: share of each category in the source's first pass over all turns, where it says so.
     refusals: what a negative label becomes by the label of the rubric `refusal`; empty where none is asked.
+    hindsight: whether neutral turns take the praise of a later one, where a recipe does not say.
     """
 
     name: str
@@ -37,6 +40,7 @@ class View:
     ordinal: Mapping[int, int] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     refusals: Mapping[int, int] = field(default_factory=dict)
+    hindsight: bool = False
 
     def category(self) -> pl.Expr:
         """Name the label of each row."""
@@ -48,6 +52,11 @@ class View:
         if not self.ordinal:
             return pl.lit(None, pl.Int8)
         return pl.col("label").replace_strict(self.ordinal, return_dtype=pl.Int8, default=None)
+
+    def settle(self, asked: Hindsight) -> Hindsight:
+        """Say which labels hindsight takes where the recipe leaves it to the view."""
+        praise = self.hindsight if asked.positive is None else asked.positive
+        return asked.model_copy(update={"positive": praise, "negative": bool(asked.negative)})
 
 
 def find_view(name: str) -> View:
@@ -64,9 +73,18 @@ def is_one_of(labels: frozenset[int]) -> pl.Expr:
 
 def is_unsure(feedback: Feedback) -> pl.Expr:
     """Say whose label too few votes are for, or is too improbable; a probability that is not known is none."""
-    own = pl.col("label_probs").list.get(pl.col("label") - 1, null_on_oob=True)
+    own = _soften(feedback.temperature).list.get(pl.col("label") - 1, null_on_oob=True)
     improbable = (own < feedback.min_probability).fill_null(value=False)
     return improbable | (pl.col("agreement") < feedback.min_agreement)
+
+
+def _soften(temperature: float) -> pl.Expr:
+    """Give `label_probs` at a temperature (Guo et al. 2017, arXiv 1706.04599); at 1 as they are."""
+    probs = pl.col("label_probs")
+    if temperature == 1:
+        return probs
+    power = pl.element().cast(pl.Float64).clip(_LEAST_PROB) ** (1 / temperature)
+    return probs.list.eval(power / power.sum())
 
 
 WILDREWARD = View(
@@ -89,6 +107,7 @@ WILDREWARD = View(
     # The paper's figure makes the feedback on a rightful refusal "level 4", of four; its code label 5, of five: the
     # same. The code alone makes a false refusal label 1, whatever it was.
     refusals={FALSE_REFUSAL: 1, RIGHTLY_REFUSED: 5},
+    hindsight=True,
 )
 WILDFEEDBACK = View(
     "wildfeedback",

@@ -53,18 +53,21 @@ class JudgedWarehouse:
             taught=pl.when(wrong).then(pl.col("truth") % 5 + 1).otherwise("truth"),
         )
 
-    def release(self, name="feedback", model="teacher", labels=None, probs=None, failed=(), **asked):
-        """Let a judge answer: labels by turn (default: what the teacher says); `failed` are uids that time out."""
+    def release(self, name="feedback", model="teacher", labels=None, probs=None, failed=(), rubric=WILDREWARD, **asked):
+        """Let a judge answer: labels by turn (default: what the teacher says); `failed` are uids that time out.
+
+        probs: by turn; None of a turn, or altogether, where the judge gives none.
+        """
         judge = Judge(kind="offline", model=model, **asked)
         turns = self.table if labels is None else self.table.slice(0, len(labels))
-        questions = write_questions(self.chats, turns, WILDREWARD, judge).kept
+        questions = write_questions(self.chats, turns, rubric, judge).kept
         said = self.turns["taught"].to_list() if labels is None else labels
-        print_ = judge_fingerprint(WILDREWARD, judge)
+        print_ = judge_fingerprint(rubric, judge)
         rows = [
             {
                 "key": key,
                 "judge": print_,
-                "rubric": WILDREWARD.id,
+                "rubric": rubric.id,
                 "model": model,
                 "state": "timeout" if uid in failed else "ok",
                 "answer": None if uid in failed else str(label),
@@ -86,9 +89,10 @@ class JudgedWarehouse:
             "chats": self.chats,
             "fit": turns,
             "questions": questions,
-            "verdicts": decide_verdicts(questions, first, WILDREWARD),
+            "verdicts": decide_verdicts(questions, first, rubric),
         }
-        return self._publish(name, {stage: self._write(stage, table, name + model) for stage, table in tables.items()})
+        print_ = f"{name}{model}{rubric.version}"
+        return self._publish(name, {stage: self._write(stage, table, print_) for stage, table in tables.items()})
 
     def _write(self, stage, table, print_):
         """Two partitions, cut between conversations."""

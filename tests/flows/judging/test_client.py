@@ -1,5 +1,6 @@
 """Against a server that fails as it is told: what goes over the wire is what is tested."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.scripted_server import Script, draw_failure, label_of, scripted
+from benchmarks.scripted_server import Script, Server, draw_failure, label_of, scripted
 from flows.judging.client import Client, Pace
 from miners.chats.mining.questions import judge_fingerprint
 from miners.chats.mining.rubrics import find_rubric
@@ -230,7 +231,7 @@ def test_a_server_that_is_waited_for_is_named_once_each_time_it_goes():
     said = []
     with scripted(Script(latency=0.001, dies_after=60, dead_for=0.3)) as server:
         ask(make_judge(server), make_questions(200), say=said.append)
-        [words] = said
+        [words] = [one for one in said if "no answer" in one]
         assert words.startswith(f"{server.url}: no answer (")
     said.clear()
     with pytest.raises(TransientError):
@@ -321,6 +322,55 @@ def test_a_server_that_keeps_to_nothing_is_no_judge():
         with pytest.raises(FatalError, match=r"does not keep to the answers.*Paris.*vLLM 0\.12"):
             ask(make_judge(server), make_questions(5))
         assert not server.calls
+
+
+def test_answers_that_are_cut_off_are_told_with_what_to_set(monkeypatch):
+    complete = Server._complete
+
+    def reason(server, body, text, kind):
+        [choice] = complete(server, body, text, kind)["choices"]
+        return {"choices": [choice | {"message": {"content": None, "reasoning": "The"}, "finish_reason": "length"}]}
+
+    monkeypatch.setattr(Server, "_complete", reason)
+    with (
+        scripted(Script()) as server,
+        pytest.raises(FatalError, match=r"cut off by max_tokens.*expected `judge.max_tokens` in the thousands.*reason"),
+    ):
+        ask(make_judge(server), make_questions(5))
+
+
+def test_a_model_that_reasons_is_read_by_its_answer_alone(monkeypatch):
+    complete = Server._complete
+
+    def reason(server, body, text, kind):
+        body = complete(server, body, text, kind)
+        body["choices"][0]["message"]["reasoning"] = "1? No."
+        body["choices"][0]["logprobs"] = {"content": [{"token": "1", "logprob": 0}, {"token": "? No.", "logprob": 0}]}
+        return body
+
+    monkeypatch.setattr(Server, "_complete", reason)
+    with scripted(Script()) as server:
+        rows = ask(make_judge(server), make_questions(20))
+    assert {row["probs"] for row in rows} == {None}
+    check_labels(rows)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (Script(), "`structured_outputs` keeps it to the rubric's answers; log-probabilities found"),
+        (Script(honours=["response_format"]), "warning: `response_format` keeps it to .*; no log-probabilities found"),
+        (Script(honours=()), "warning: nothing but words keeps it .*; log-probabilities found"),
+        (Script(logprobs=False), "warning: `structured_outputs` keeps it .*; no log-probabilities found"),
+    ],
+)
+def test_how_a_server_is_kept_to_the_answers_is_said_once(script, words):
+    said = []
+    with scripted(replace(script, latency=0.001, dies_after=60, dead_for=0.1)) as server:
+        ask(make_judge(server), make_questions(200), say=said.append)
+        assert server.probes >= 2
+        [line] = [one for one in said if "no answer" not in one]
+        assert re.match(f"{re.escape(server.url)}: {words}", line)
 
 
 def test_two_servers_may_speak_two_dialects():

@@ -15,7 +15,7 @@ from schemas.judging import ANSWER, QUESTION
 RUBRIC = find_rubric("wildreward")
 
 VLLM = """
-import math, os, sys
+import json, math, os, sys
 from types import SimpleNamespace as Some
 
 class LLM:
@@ -24,12 +24,14 @@ class LLM:
         if model == "broken":
             raise ValueError("no such architecture")
         self.model_config = Some(max_model_len=2000)
-        self.seeds = options.get("seeds")
+        print("options", json.dumps(options, sort_keys=True))
 
     def get_tokenizer(self):
         return self
 
-    def apply_chat_template(self, messages, **given):
+    def apply_chat_template(self, messages, tokenize, add_generation_prompt, return_dict, enable_thinking=True):
+        if not enable_thinking:
+            print("it does not think")
         return [ord(letter) for message in messages for letter in message["content"][-900:]]
 
     def generate(self, prompts, params, use_tqdm):
@@ -43,6 +45,8 @@ class LLM:
         forbidden = Some(decoded_token="3", logprob=-math.inf)
         step = {1: Some(decoded_token=answer, logprob=math.log(0.75)), 2: other, 3: forbidden}
         end = {0: Some(decoded_token=None, logprob=0.0)}
+        if prompt[-1] == ord("?"):
+            answer = f"<think>It is {answer}: {answer}</think>\\n{answer}"
         said = Some(text=answer, finish_reason="stop", token_ids=[1, 0], logprobs=[step, end])
         return Some(prompt_token_ids=prompt, outputs=[said])
 """
@@ -117,6 +121,47 @@ def test_a_folder_is_looked_for_beside_the_recipe_and_keeps_its_name(tmp_path):
         engine.worker.close()
         assert f"standard output, of {model}\n" in engine.worker.log.read_text()
         assert engine.judge == judge
+
+
+def test_thinking_before_an_answer_is_none():
+    [table] = ask(Judge(kind="offline", model="some/model"), ["thanks", "thanks?"])
+    assert table["answer"].to_pylist() == ["1", None]
+    assert table["state"].to_pylist() == ["ok", "unparseable"]
+    assert table["detail"][1].as_py().startswith("none of the answers: `<think>It is 1")
+
+
+def log_of(**asked):
+    engine = open_offline(Judge(kind="offline", model="some/model", **asked), RUBRIC)
+    try:
+        rows = [{"key": "0" * 32, "uid": "u", "vote": 0, "text": "thanks"}]
+        engine.answer([pa.Table.from_pylist(rows, schema=QUESTION)], lambda _: None)
+    finally:
+        engine.worker.close()
+    return engine.worker.log.read_text()
+
+
+def test_how_the_model_is_held_is_of_the_recipe_and_the_environment_wins(monkeypatch):
+    monkeypatch.setenv("REVEALED_VLLM_OPTIONS", '{"dtype": "float16"}')
+    serve = {"dtype": "bfloat16", "tensor_parallel": 2, "gpu_memory": 0.5}
+    told = '{"dtype": "float16", "gpu_memory_utilization": 0.5, "tensor_parallel_size": 2}'
+    assert f"options {told}\n" in log_of(serve=serve)
+
+
+def test_the_chat_template_is_told_what_the_recipe_says():
+    assert "it does not think" not in log_of()
+    assert "it does not think" in log_of(extra={"chat_template_kwargs": {"enable_thinking": False, "tokenize": False}})
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"reasoning_effort": "low"}, r"`judge\.extra`.*`reasoning_effort`; expected `chat_template_kwargs`"),
+        ({"chat_template_kwargs": "no"}, r"`judge\.extra\.chat_template_kwargs`: expected a mapping"),
+    ],
+)
+def test_what_only_a_server_could_be_told_is_refused(extra, message):
+    with pytest.raises(RecipeError, match=message):
+        open_offline(Judge(kind="offline", model="some/model", extra=extra), RUBRIC)
 
 
 def test_questions_arrive_as_they_are_whatever_the_locale(monkeypatch):

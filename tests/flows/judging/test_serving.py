@@ -16,7 +16,7 @@ import yaml
 
 from flows.judging.interpreters import find_interpreter, prepare_environment
 from flows.judging.lifelines import keep_alive, quote_end
-from flows.judging.serving import Model, Serving, choose_model, serve, serve_until_told, write_address
+from flows.judging.serving import Model, Serving, choose_model, choose_settings, serve, serve_until_told, write_address
 from schemas.chat_sections import Judge
 from schemas.errors import FatalError, RecipeError
 
@@ -242,6 +242,24 @@ def test_what_is_served_is_the_model_given_or_the_recipes(recipe, tmp_path):
     assert choose_model(None, recipe(judge)) == Model("org/name", "org/name", "v2")
     assert choose_model(str(folder), recipe(judge)) == Model(str(folder), "org/name")
     assert choose_model(None, recipe({**judge, "model": "some-model"})) == Model(str(folder), "some-model")
+
+
+def test_the_recipe_says_how_it_is_held_and_the_commands_options_win(python, recipe):
+    judge = {"kind": "server", "urls": ["http://127.0.0.1:8000/v1"], "model": "fine"}
+    path = recipe({**judge, "serve": {"dtype": "bfloat16", "max_model_len": 9000, "gpu_memory": 0.8}})
+    command = [sys.executable, "-m", "flows.cli", "judge", "serve", "--recipe", str(path), "--python", python]
+    command += ["--port", "0", "--dtype", "float32", "--tensor-parallel", "2"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline() for _ in range(6)]
+        url = yaml.safe_load("".join(lines))["judge"]["urls"][0]
+        argv = httpx.get(url.removesuffix("/v1") + "/health", trust_env=False).json()["argv"]
+        process.send_signal(signal.SIGTERM)
+    held = {"--dtype=float32", "--max-model-len=9000", "--tensor-parallel-size=2", "--gpu-memory-utilization=0.8"}
+    assert held <= set(argv)
+
+
+def test_without_a_recipe_only_what_is_given_is_set():
+    assert choose_settings(None, {"dtype": None, "gpu_memory": 0.5}) == {"gpu_memory": 0.5}
 
 
 def test_nothing_to_serve_is_refused(recipe):

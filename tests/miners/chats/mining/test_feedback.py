@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -13,15 +14,16 @@ from miners.chats.mining.views import VIEWS, find_view
 from schemas.chat_sections import Feedback, Hindsight
 from schemas.errors import RecipeError
 from schemas.signals import FEEDBACK
+from warehouse.agreement import soften
 
 DECISIONS = pa.schema([("group_id", pa.string()), ("cluster_id", pa.string()), ("kept", pa.bool_())])
 ALL_KEPT = DECISIONS.empty_table()
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 
 
-def _labelled(chats, labels, conversation="a", **values):
+def _labelled(chats, labels, conversation="a", told=None, **values):
     said = [f"m{place}" for place in range(2 * len(labels) + 1)]
-    table = chats.table(chats.chat(conversation, *said, user="u", model="gpt", created_at=DAY, pii=2))
+    table = chats.table(chats.chat(conversation, *said, user="u", model="gpt", created_at=DAY, pii=2, language=told))
     turns = chats.turns(table)
     return table, label_turns(turns, chats.verdicts(turns, labels, **values))
 
@@ -44,6 +46,14 @@ def test_a_row_holds_the_texts_of_its_turn(chats):
     assert (row["label"], row["ordinal"], row["turn"], row["pii"], row["model"]) == (4, 3, 1, 2, "gpt")
     assert (row["prompt_chars"], row["tokens"], row["created_at"]) == (6, 2, DAY)
     assert (row["group_id"], row["cluster_id"], row["community"]) == ("test/a", "test/a", "test")
+
+
+@pytest.mark.parametrize(("detected", "expected"), [(None, "German"), ("en", "en")])
+def test_a_language_that_nobody_looked_for_is_the_log_s(chats, detected, expected):
+    table, labelled = _labelled(chats, [4], told="German")
+    at = labelled.schema.get_field_index("language")
+    looked = labelled.set_column(at, "language", pa.array([detected], pa.string()))
+    assert make_feedback(table, looked, ALL_KEPT, Feedback()).kept["language"].to_pylist() == [expected]
 
 
 def test_prompts_are_written_a_few_at_a_time_in_the_order_of_uids(chats, monkeypatch):
@@ -84,6 +94,27 @@ def test_unsure_labels_go_where_the_judge_says_how_sure_it_is(chats):
     assert _dropped(chats, [2], feedback=least, label_probs=[0.4, 0.6, 0, 0, 0]) == {}
     assert _dropped(chats, [1], feedback=least) == {}  # it gave none
     assert _dropped(chats, [1], feedback=Feedback(min_agreement=0.7), agreement=0.6) == {"unsure": 1}
+
+
+def test_a_temperature_softens_probabilities_before_they_are_asked(chats):
+    probs = [0.7, 0.3, 0, 0, 0]
+    assert _dropped(chats, [1], feedback=Feedback(min_probability=0.65), label_probs=probs) == {}
+    assert _dropped(chats, [1], feedback=Feedback(min_probability=0.65, temperature=2), label_probs=probs) == {
+        "unsure": 1
+    }
+    [own, *_] = soften(np.array([probs]), 2)[0]
+    for least, gone in ((own - 1e-6, {}), (own + 1e-6, {"unsure": 1})):
+        feedback = Feedback(min_probability=least, temperature=2)
+        assert _dropped(chats, [1], feedback=feedback, label_probs=probs) == gone
+    assert _dropped(chats, [1], feedback=Feedback(min_probability=0.8, temperature=0.5), label_probs=probs) == {}
+    assert _dropped(chats, [1], feedback=Feedback(min_probability=0.8, temperature=2)) == {}  # it gave none
+
+
+def test_released_probabilities_stay_the_judges_own(chats):
+    probs = [0.75, 0.25, 0, 0, 0]
+    table, labelled = _labelled(chats, [1], label_probs=probs)
+    kept = make_feedback(table, labelled, ALL_KEPT, Feedback(min_probability=0.5, temperature=2)).kept
+    assert kept["label_probs"].to_pylist() == [probs]
 
 
 def test_a_conversation_gives_at_most_so_many(chats):

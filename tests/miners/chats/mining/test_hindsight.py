@@ -7,6 +7,7 @@ import pytest
 
 from miners.chats.mining.hindsight import apply_hindsight, label_turns
 from miners.chats.mining.likeness import compare_topics
+from miners.chats.mining.views import VIEWS
 from schemas.chat_sections import Hindsight
 from schemas.mining import LABELLED
 
@@ -71,6 +72,24 @@ def test_negative_labels_are_taken_only_where_asked_for(chats):
     assert _pick(_label(chats, [3, 1, 5], negative=True), "label") == [1, 1, 5]
     assert _pick(_label(chats, [3, 1, 5], negative=True, positive=False, turns=1), "label") == [1, 1, 5]
     assert _pick(_label(chats, [3, 5], turns=0), "label") == [3, 5]
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=lambda view: view.name)
+def test_a_view_takes_what_its_paper_takes_unless_it_is_asked_for_more(chats, view):
+    """WildReward has hindsight, for praise; WildFeedback and the taxonomy of natural feedback have none."""
+    [neutral], praise, blame = view.neutral, max(view.positive), max(view.negative)
+    table = chats.table(chats.chat("a", *BREAD, *BREAD, *BREAD, "F"))
+    turns = chats.turns(table)
+
+    def first(*labels, **asked):
+        verdicts = chats.verdicts(turns, [neutral, *labels])
+        return apply_hindsight(table, turns, verdicts, Hindsight(**asked), view)["label"][0].as_py()
+
+    assert first(praise, neutral) == (praise if view.name == "wildreward" else neutral)
+    assert first(blame, neutral) == neutral
+    assert first(praise, neutral, positive=True) == praise
+    assert first(praise, neutral, positive=False) == neutral
+    assert first(blame, neutral, negative=True) == blame
 
 
 def test_conversations_do_not_reach_into_each_other(chats):

@@ -123,12 +123,17 @@ INJECTIONS = [
 ]
 
 
+CONTROL = re.compile(r"<(?=\||/s>)|\[(?=/?INST\])")
+"""Where a tokenizer may begin to see a control token: there a space is put."""
+
+
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_what_a_message_says_stays_in_its_section(text, place):
     messages = ["hi", "hello", "question", "reply", "follow-up"]
     messages[place + 1] = text
     sections = read_sections(write_texts(make_chats(messages))[1])
+    messages[place + 1] = CONTROL.sub(r"\g<0> ", text)
     history = f"[user]\nhi\n[assistant]\n{messages[1]}"
     assert list(sections.values()) == [history, *messages[2:]]
 

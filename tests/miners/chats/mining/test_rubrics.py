@@ -46,6 +46,19 @@ def test_the_rubrics_have_the_answers_that_the_steps_rely_on():
     assert found["nof"][1] == ("UR1", "UR2", "UR3", "UR4", "UR5", "none")
 
 
+def test_versions_that_have_the_same_answers_are_alike():
+    """Whoever changes answers, or what they mean, sets `answers_since` to the new version."""
+    assert {rubric.name: rubric.answers_since for rubric in list_rubrics()} == dict.fromkeys(
+        ("nof", "refusal", "wildfeedback", "wildreward"), 1
+    )
+    assert find_rubric("wildreward").alike == ("wildreward@1", "wildreward@2")
+    later = SOUND.replace("version: 1", "version: 5\nanswers_since: 4")
+    assert parse_rubric(later, "toy.md").alike == ("toy@4", "toy@5")
+    for since in (0, 6):
+        with pytest.raises(InputError, match=f"`answers_since` is {since}"):
+            parse_rubric(later.replace("since: 4", f"since: {since}"), "toy.md")
+
+
 def test_a_label_has_one_name_in_rubric_and_view():
     assert {view.name: find_rubric(view.rubric).categories for view in VIEWS.values()} == {
         view.name: view.categories for view in VIEWS.values()
