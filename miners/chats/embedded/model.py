@@ -29,7 +29,7 @@ _EXPECTED = "a folder that `revealed judge train` or `revealed judge distill` wr
 _ARRAYS = {"weights", "bias", "temperature"}
 _LOGIT_DIGITS, _PROBABILITY_DIGITS = 4, 5  # coarser than what the order of a sum can change
 _WEIGHT_STEP = 1 / 4096  # weights are multiples of it: few bytes, and far finer than they are known
-_RIDGE_GRAMS, _RIDGE_CUES = 1.5, 8.0  # of n-grams, and of cues, which fit what they were written for too well
+_RIDGE_GRAMS, _RIDGE_CUES = 1.0, 4.0  # of n-grams, and of cues, which fit what they were written for too well
 _AT_ONCE = 1 << 14  # turns described at a time: bounds memory, changes no row
 
 Labels = npt.NDArray[np.int64]
