@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flows.options import root_option
 from schemas.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -22,13 +23,7 @@ def audit() -> None:
 
 @audit.command()
 @click.argument("release")
-@click.option(
-    "--root",
-    envvar="REVEALED_ROOT",
-    default="warehouse-root",
-    show_default=True,
-    help="The warehouse: a folder or any fsspec URL. Also REVEALED_ROOT.",
-)
+@root_option
 @click.option("--sample", type=click.IntRange(1, 20_000), help="Rows; default: 1024, of models 128.")
 @click.option("--batch", type=click.IntRange(min=2), help="Rows a batch; default: the release's windows.")
 @click.option(

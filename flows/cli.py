@@ -1,31 +1,19 @@
 """The command line. What a command needs is imported when it runs, so that `--help` answers at once."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from flows.audit_commands import audit
 from flows.judge_commands import judge
+from flows.options import Command, root_option
 from flows.quality_commands import quality
 from schemas.errors import RevealedError
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
-
-def _root_option(command: _Command) -> _Command:
-    return click.option(
-        "--root",
-        envvar="REVEALED_ROOT",
-        default="warehouse-root",
-        show_default=True,
-        help="The warehouse: a folder or any fsspec URL. Also REVEALED_ROOT.",
-    )(command)
-
-
-def _resource_options(command: _Command) -> _Command:
+def _resource_options(command: Command) -> Command:
     for option in (
         click.option("--dask", metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT, or `local`."),
         click.option("--workers", type=click.IntRange(min=1), help="Local processes; default: one a core."),
@@ -53,7 +41,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@_root_option
+@root_option
 @_resource_options
 @click.option(
     "--prefect", "use_prefect", is_flag=True, help="Run as a Prefect flow; so too where PREFECT_API_URL is set."
@@ -76,7 +64,7 @@ def build(
 
 @main.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@_root_option
+@root_option
 @_resource_options
 @click.option("--cron", required=True, help='When, as cron says it: "0 3 * * 1" is Mondays at three.')
 @click.option("--pool", default="revealed", show_default=True, help="The Prefect work pool whose workers run it.")
@@ -93,7 +81,7 @@ def schedule(
 
 
 @main.command()
-@_root_option
+@root_option
 @_resource_options
 @click.option(
     "--threads", type=click.IntRange(min=20), default=2000, show_default=True, help="Size of the made-up site."
@@ -166,7 +154,7 @@ def check(name: str, path: str | None, options: str) -> None:
 
 
 @main.command()
-@_root_option
+@root_option
 @click.option("--release", help="Name of the release; default: the only one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def stats(root: str, release: str | None, as_json: bool) -> None:
@@ -178,7 +166,7 @@ def stats(root: str, release: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("uid")
-@_root_option
+@root_option
 @click.option("--release", help="Name of the release; default: the only one.")
 def show(uid: str, root: str, release: str | None) -> None:
     """Show one row as a person would read it, and where it came from. UID may be its first digits, or a dropped ref."""
@@ -188,7 +176,7 @@ def show(uid: str, root: str, release: str | None) -> None:
 
 
 @main.command()
-@_root_option
+@root_option
 @click.option("--release", help="Verify this release only; default: the whole warehouse.")
 def verify(root: str, release: str | None) -> None:
     """Check hashes, counts, schemas and pointers. What is broken among partitions is made again by the next build."""
@@ -198,7 +186,7 @@ def verify(root: str, release: str | None) -> None:
 
 
 @main.command()
-@_root_option
+@root_option
 @click.option("--dry-run", is_flag=True, help="Count only.")
 def gc(root: str, dry_run: bool) -> None:
     """Remove what no published build needs."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from flows.options import root_option
+
 
 @click.group()
 def judge() -> None:
@@ -11,13 +13,7 @@ def judge() -> None:
 
 
 @judge.command()
-@click.option(
-    "--root",
-    envvar="REVEALED_ROOT",
-    default="warehouse-root",
-    show_default=True,
-    help="The warehouse: a folder or any fsspec URL. Also REVEALED_ROOT.",
-)
+@root_option
 @click.option("--recipe", type=click.Path(path_type=Path), help="Whose prices count for the model that it names.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(root: str, *, recipe: Path | None, as_json: bool) -> None:
@@ -38,13 +34,7 @@ def status(root: str, *, recipe: Path | None, as_json: bool) -> None:
 
 @judge.command("eval")
 @click.argument("release", required=False)
-@click.option(
-    "--root",
-    envvar="REVEALED_ROOT",
-    default="warehouse-root",
-    show_default=True,
-    help="The warehouse: a folder or any fsspec URL. Also REVEALED_ROOT.",
-)
+@root_option
 @click.option("--ledger", is_flag=True, help="Evaluate every judge in the ledger instead of a release's.")
 @click.option("--rubric", default="wildreward", show_default=True, help="With --ledger: by which they were asked.")
 @click.option(
@@ -77,13 +67,7 @@ def evaluate(release: str | None, *, root: str, ledger: bool, rubric: str, gold:
 
 
 @judge.command()
-@click.option(
-    "--root",
-    envvar="REVEALED_ROOT",
-    default="warehouse-root",
-    show_default=True,
-    help="The warehouse: a folder or any fsspec URL. Also REVEALED_ROOT.",
-)
+@root_option
 @click.option("--rubric", default="wildreward", show_default=True, help="By which they were asked, in any version.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def compare(root: str, *, rubric: str, as_json: bool) -> None:
@@ -104,13 +88,7 @@ def compare(root: str, *, rubric: str, as_json: bool) -> None:
 
 
 @judge.command()
-@click.option(
-    "--root",
-    envvar="REVEALED_ROOT",
-    default="warehouse-root",
-    show_default=True,
-    help="The warehouse: a folder or any fsspec URL. Also REVEALED_ROOT.",
-)
+@root_option
 @click.option("--rubric", default="wildreward", show_default=True, help="Whose answers are learned.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the student.")
 def distill(root: str, *, rubric: str, out: Path) -> None:

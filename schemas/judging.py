@@ -25,6 +25,9 @@ class Origin(StrEnum):
     REFUSAL = "refusal"
 
 
+LEAST_PROBABILITY = 1e-6
+"""For logarithms and powers: probabilities that were rounded to nothing are no impossibilities."""
+
 QUESTION = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),  # 32 hex digits: all that can change the answer

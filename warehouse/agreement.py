@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import chi2
 
 from schemas.identity import hash64
+from schemas.judging import LEAST_PROBABILITY
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -20,7 +21,6 @@ Flags = npt.NDArray[np.bool_]
 BINS = 10
 """Of a reliability table: each holds as many rows, or more where confidences are equal."""
 
-_LEAST = 1e-6  # probabilities that were rounded to nothing are no impossibilities
 _MOST_LOG_TEMPERATURE = 3.0
 _DRAWS = 200  # of right and wrong, to average over
 
@@ -84,12 +84,12 @@ def log_loss(probs: Floats, labels: Labels) -> float:
     """Give the mean negative logarithm of the probability of the right label; NaN without a row."""
     if not len(labels):
         return float("nan")
-    return float(-np.log(np.maximum(probs[np.arange(len(labels)), labels - 1], _LEAST)).mean())
+    return float(-np.log(np.maximum(probs[np.arange(len(labels)), labels - 1], LEAST_PROBABILITY)).mean())
 
 
 def soften(probs: Floats, temperature: float) -> Floats:
     """Divide the logits behind probabilities by a temperature: above 1 they come nearer to each other."""
-    powers = np.maximum(probs, _LEAST) ** (1 / temperature)
+    powers = np.maximum(probs, LEAST_PROBABILITY) ** (1 / temperature)
     softened: Floats = powers / powers.sum(axis=1, keepdims=True)
     return softened
 

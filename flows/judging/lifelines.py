@@ -37,7 +37,7 @@ def keep_alive(
                 pass_fds=[reading],
                 start_new_session=True,
             )
-    except BaseException:
+    except BaseException:  # an interrupt too: the guard is gone with the other end, and the error goes on
         os.close(writing)
         raise
     finally:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from flows.stages.corpus import GROUP
 from flows.work import Inputs
-from miners.chats.mining.conversations import assemble_chats
+from miners.chats.mining.conversations import PIECE, assemble_chats
 from miners.chats.mining.feedback import UNSPLIT, cap_users, choose_labels, write_feedback
 from miners.chats.mining.filters import filter_turns
 from miners.chats.mining.hindsight import apply_hindsight
@@ -28,7 +28,6 @@ from warehouse.splits import assign_split
 Given = Mapping[str, Any]
 
 _OPENING_CHARS = 400  # after which no further message is looked at to tell conversations apart
-_PIECE = r"#[0-9]+$"  # behind the id of a conversation of which a part is missing
 
 
 def make_chats(inputs: Inputs, given: Given) -> Iterator[Outcome]:
@@ -147,7 +146,7 @@ def place_rows(inputs: Inputs, given: Given) -> Iterator[Outcome]:
 
 
 def _place_batch(rows: pa.Table, given: Given) -> Outcome:
-    whole = pl.col("cluster_id").str.replace(_PIECE, "")  # pieces of one conversation stay together
+    whole = pl.col("cluster_id").str.replace(PIECE, "")  # pieces of one conversation stay together
     split = assign_split(given["splits"], given["seed"], by=pl.coalesce("user", whole))
     placed = order_rows(
         pl.DataFrame(rows).with_columns(split=split), list(given["splits"]), given["places"], given["seed"]

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from miners.columns import Column
+from miners.columns import text
 from miners.conversations import Columns, Form, list_messages, pick, texts
 from miners.dialogues import Dialogue, write_dialogues
 from miners.documents import blank_to_null
@@ -41,7 +41,7 @@ def _columns(reading: Reading) -> Columns:
     name = blank_to_null(pl.col("conversation_id"))
     flagged = pl.element().struct.field("flagged")
     return {
-        "conversation_id": Column(name, name, "text", required=True),
+        "conversation_id": text(name, required=True),
         "model": pl.col("model"),
         "language": pl.col("language"),
         "toxic": pl.col("openai_moderation").list.eval(flagged).list.any(),

@@ -11,7 +11,7 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from miners.columns import Column
+from miners.columns import Column, text
 from miners.conversations import Columns, Form, list_messages, pick, texts
 from miners.dialogues import Dialogue, write_dialogues
 from miners.documents import blank_to_null
@@ -42,7 +42,7 @@ def _columns(reading: Reading) -> Columns:
     name = blank_to_null(pl.col("id"))
     base, start = name.str.extract(_PART, 1), name.str.extract(_PART, 2).cast(pl.Int32)
     columns: Columns = {
-        "conversation_id": Column(name, name, "text", required=True),
+        "conversation_id": text(name, required=True),
         "model": pl.col("model"),
         "license": pl.lit(options.license),
         "messages": list_messages(pl.col("conversations"), role=pick("from"), content=pick("value")),

@@ -46,7 +46,9 @@ ROLES: Mapping[str, str] = {
 _ID = ("source", "conversation_id")
 _FIELDS = tuple(field.name for field in CONVERSATION.field("messages").type.value_type)
 _VISIBLE = r"[^\s\x00-\x1f\x7f\u{200B}-\u{200F}\u{2060}\u{FEFF}]"
-_NUMBERED = r"#[0-9]+$"  # an id that looks as if it had been invented here
+PIECE = r"#[0-9]+$"
+"""End of an id that was made here: several pieces of one conversation that do not join have its id in common."""
+
 _FEWEST = 3  # messages that make a turn: query, reply and follow-up
 _KEPT = pl.col("reason").is_null()
 _KEYS = pl.col("messages").list.eval(
@@ -155,7 +157,7 @@ def _number_chats(frame: pl.DataFrame) -> pl.DataFrame:
     numbered = parts.join(_find_joins(several), on="row", how="left", maintain_order="left")
     numbered = numbered.with_columns(chat=pl.col("overlap").is_null().cum_sum().cast(pl.Int64))
     run = pl.col("chat") - pl.col("chat").min().over(_ID) + 1
-    is_numbered = (run > 1) | pl.col("conversation_id").str.contains(_NUMBERED)
+    is_numbered = (run > 1) | pl.col("conversation_id").str.contains(PIECE)
     name = pl.when(is_numbered).then(pl.format("{}#{}", "conversation_id", run)).otherwise("conversation_id")
     numbered = numbered.select("row", "chat", chat_id=name, overlap=pl.col("overlap").fill_null(0))
     return frame.join(numbered, on="row", how="left", maintain_order="left")

@@ -8,11 +8,10 @@ import polars as pl
 
 from schemas.chat_sections import Feedback, Hindsight
 from schemas.errors import RecipeError, nearest
+from schemas.judging import LEAST_PROBABILITY
 
 FALSE_REFUSAL, RIGHTLY_REFUSED = 1, 2
 """Labels of the rubric `refusal`: its answers in their order, from 1; the third finds no refusal."""
-
-_LEAST_PROB = 1e-6  # what was rounded to nothing is no impossibility; the temperature is fitted with the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def _soften(temperature: float) -> pl.Expr:
     probs = pl.col("label_probs")
     if temperature == 1:
         return probs
-    power = pl.element().cast(pl.Float64).clip(_LEAST_PROB) ** (1 / temperature)
+    power = pl.element().cast(pl.Float64).clip(LEAST_PROBABILITY) ** (1 / temperature)
     return probs.list.eval(power / power.sum())
 
 
